@@ -1,0 +1,494 @@
+"""The kinds of field a request is made of.
+
+A request class says what a field *is* in its annotation (``to_number: PhoneNumber``); the kind behind the name checks
+the value, writes it for the wire, and knows how it may be shown. Type checkers see the plain type (``str``).
+
+The rules, each from the vendor's document (API version 2020) unless it says otherwise:
+
+1. A field that Pidj would silently discard or cut is refused here, before any I/O.
+2. A blank is refused: Pidj reads it as "remove the value", and we have a word for that (``None``).
+3. A value that cannot be written as UTF-8 is refused (ours: a lone surrogate has no form on the wire).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin
+from typing import dataclass_transform
+from urllib.parse import urlsplit
+
+import attrs
+
+from pidj_async._masking import mask_phone_number, mask_text, shorten
+from pidj_async._unset import UNSET
+from pidj_async.errors import InvalidRequestError
+
+__all__ = [
+    "AbsoluteUrl",
+    "Channel",
+    "City",
+    "ContactId",
+    "Country",
+    "EmailAddress",
+    "FieldInfo",
+    "GroupId",
+    "GroupReference",
+    "GroupReferences",
+    "MessageBody",
+    "Password",
+    "PhoneNumber",
+    "PostalCode",
+    "Request",
+    "Role",
+    "Roles",
+    "SeriesId",
+    "State",
+    "Street",
+    "SurveyId",
+    "TaskTopic",
+    "Text",
+    "TimeZone",
+    "UserId",
+    "fields_of",
+    "request",
+]
+
+R = TypeVar("R")
+C = TypeVar("C")
+
+MAX_TEXT_BODY = 1_600
+MAX_TOPIC = 3_200
+MAX_ADDRESS_LINE = 200
+
+Role = Literal["admin", "manager", "agent"]
+"""What a user may do. The vendor assigns only these three through the API."""
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+_TAG = re.compile(r"<\s*[/!]?\s*[A-Za-z][^<>]*>")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")
+_ZIP = re.compile(r"[0-9]{5}(?:-[0-9]{4})?\Z")
+_CANADIAN = re.compile(r"[A-Za-z][0-9][A-Za-z][ -]?[0-9][A-Za-z][0-9]\Z")
+_BRITISH = re.compile(r"(?:[A-Za-z]{1,2}[0-9][A-Za-z0-9]? ?[0-9][A-Za-z]{2}|GIR ?0AA)\Z")
+_AUSTRALIAN = re.compile(r"[0-9]{4}\Z")
+
+# USPS publication 28, appendix B: the states, the district, the territories, the freely associated states and the
+# military "states". ISO 3166-2 lacks the last three, so no library for countries has the whole list.
+_STATES = frozenset(
+    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
+    "PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI UM FM MH PW AA AE AP".split()
+)
+
+
+class Kind:
+    """What a field is: how it is checked, written and shown."""
+
+    #: What the command line and the reference call it.
+    label: ClassVar[str] = "text"
+    secret: ClassVar[bool] = False
+    #: The value is an array on our side and one joined string on the wire.
+    multiple: ClassVar[bool] = False
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value to keep, or raise `InvalidRequestError`."""
+        if not isinstance(value, str):
+            msg = "must be a str"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        if not value or value.isspace():
+            msg = "must not be blank (None clears a field in an update; leave it out to keep it as it is)"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                msg = "contains a lone surrogate, which has no form in UTF-8"
+                raise InvalidRequestError(name, msg, value=self.show(value)) from None
+        return value
+
+    def encode(self, value: Any) -> str:
+        """Write a checked value for the wire."""
+        text: str = value
+        return text
+
+    def show(self, value: Any) -> str:
+        """The value as messages and reprs may show it."""
+        return shorten(value)
+
+
+class TextKind(Kind):
+    """Any text, with a greatest length in characters if there is one."""
+
+    def __init__(self, max_length: int | None = None) -> None:
+        self.max_length = max_length
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if self.max_length is not None and len(value) > self.max_length:
+            msg = f"is {len(value)} characters long, Pidj takes at most {self.max_length}"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+class CuttableTextKind(Kind):
+    """Text that Pidj would cut off; `Request` decides about its length, because the caller may ask to truncate."""
+
+    def __init__(self, max_length: int) -> None:
+        self.max_length = max_length
+
+    def show(self, value: Any) -> str:
+        return mask_text(value)
+
+
+class TopicKind(CuttableTextKind):
+    """A task's description: HTML is not allowed and would not be displayed."""
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if tag := _TAG.search(value):
+            msg = f"must not contain HTML, which Pidj does not display; found {shorten(tag.group(), 20)}"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+class PhoneNumberKind(Kind):
+    """E.164: a plus, the country code, the number; 15 digits at most (ITU-T E.164, section 6)."""
+
+    label = "E.164"
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if not _E164.match(value):
+            msg = "must be in E.164 format: a plus, the country code and the number, such as +18885552222"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+    def show(self, value: Any) -> str:
+        return repr(mask_phone_number(value))
+
+
+class IdKind(Kind):
+    """An id that carries its kind as a prefix; the rest is opaque and case-sensitive."""
+
+    label = "id"
+
+    def __init__(self, prefix: str, noun: str) -> None:
+        self.prefix = prefix
+        self.noun = noun
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if not value.startswith(self.prefix) or len(value) == len(self.prefix):
+            msg = f"must be the id of a {self.noun}, which begins with {self.prefix!r}"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        if not value.isprintable() or " " in value:
+            msg = "must not contain spaces or control characters"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+class EmailKind(Kind):
+    """Checked only loosely: something, one @, something."""
+
+    label = "e-mail"
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if not _EMAIL.match(value):
+            msg = "must be an e-mail address"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    import zoneinfo  # noqa: PLC0415  listing the zones reads the disk: only who names a zone pays
+
+    # "localtime" and "Factory" are entries of the file system, not zones that anybody else knows.
+    return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
+
+
+class TimeZoneKind(Kind):
+    """An IANA time zone, case-sensitive."""
+
+    label = "time zone"
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if value not in _time_zones():
+            msg = "must be an IANA time zone, case-sensitive, such as America/Denver"
+            folded = value.casefold().replace(" ", "_")
+            if meant := next((zone for zone in _time_zones() if zone.casefold() == folded), None):
+                msg += f" (did you mean {meant}?)"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+class StateKind(Kind):
+    """A state's two letters; Pidj silently discards anything else."""
+
+    label = "state"
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if value not in _STATES:
+            msg = "must be the two capital letters of a US state or territory; Pidj discards anything else"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+class PostalCodeKind(Kind):
+    """A ZIP of 5 digits or ZIP+4 (10 characters), or a British, Canadian or Australian code."""
+
+    label = "postal code"
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if not any(pattern.match(value) for pattern in (_ZIP, _CANADIAN, _BRITISH, _AUSTRALIAN)):
+            msg = "must be a ZIP code (12345 or 12345-6789) or a British, Canadian or Australian postal code"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+@cache
+def _countries() -> frozenset[str]:
+    import iso3166  # noqa: PLC0415  only who names a country pays for the list
+
+    return frozenset(iso3166.countries_by_alpha2) | frozenset(iso3166.countries_by_alpha3)
+
+
+class CountryKind(Kind):
+    """ISO 3166-1 alpha-2 or alpha-3; Pidj silently discards anything else."""
+
+    label = "country"
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if value not in _countries():
+            msg = "must be an ISO 3166-1 code of two or three capital letters; Pidj discards anything else"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+class UrlKind(Kind):
+    """An absolute http(s) URL, sent Base64-encoded."""
+
+    label = "URL"
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in {"http", "https"} and bool(parts.hostname) and value.isprintable()
+        except ValueError:
+            good = False
+        if not good or " " in value:
+            msg = "must be an absolute http or https URL"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+    def encode(self, value: Any) -> str:
+        text: str = value
+        return base64.b64encode(text.encode()).decode()
+
+    def show(self, value: Any) -> str:
+        # A return address often carries a session of its own in its query.
+        return shorten(str(value).split("?", 1)[0])
+
+
+class SecretKind(Kind):
+    """A password: never shown."""
+
+    label = "secret"
+    secret = True
+
+    def show(self, value: Any) -> str:
+        return "[secret]" if isinstance(value, str) else f"[secret {type(value).__name__}]"
+
+
+class ChoiceKind(Kind):
+    """One of a few words."""
+
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+
+    def check(self, name: str, value: Any) -> Any:
+        value = super().check(name, value)
+        if value not in self.choices:
+            msg = f"must be one of {', '.join(map(repr, self.choices))}"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+class ListKind(Kind):
+    """Several values, joined with ``|`` on the wire."""
+
+    multiple = True
+
+    def __init__(self, item: Kind) -> None:
+        self.item = item
+        self.label = item.label  # type: ignore[misc]  a list is named by what it holds
+
+    def check(self, name: str, value: Any) -> Any:
+        # A str is an iterable of str too: "admin" would become five roles.
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            msg = "must be a list of values, not one value"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        values = tuple(self.item.check(name, one) for one in value)
+        if not values:
+            msg = "must not be empty (None clears a field in an update; leave it out to keep it as it is)"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        if joined := next((one for one in values if "|" in one), None):
+            msg = "must not contain '|', which separates values on the wire"
+            raise InvalidRequestError(name, msg, value=self.item.show(joined))
+        return values
+
+    def encode(self, value: Any) -> str:
+        return "|".join(self.item.encode(one) for one in value)
+
+
+class FlagKind(Kind):
+    """A wish addressed to this package; never on the wire."""
+
+    label = "flag"
+
+    def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, bool):
+            msg = "must be True or False"
+            raise InvalidRequestError(name, msg, value=self.show(value))
+        return value
+
+
+_GROUP = TextKind()
+
+Text = Annotated[str, TextKind()]
+Street = Annotated[str, TextKind(MAX_ADDRESS_LINE)]
+City = Annotated[str, TextKind(MAX_ADDRESS_LINE)]
+MessageBody = Annotated[str, CuttableTextKind(MAX_TEXT_BODY)]
+TaskTopic = Annotated[str, TopicKind(MAX_TOPIC)]
+PhoneNumber = Annotated[str, PhoneNumberKind()]
+EmailAddress = Annotated[str, EmailKind()]
+TimeZone = Annotated[str, TimeZoneKind()]
+State = Annotated[str, StateKind()]
+PostalCode = Annotated[str, PostalCodeKind()]
+Country = Annotated[str, CountryKind()]
+AbsoluteUrl = Annotated[str, UrlKind()]
+Password = Annotated[str, SecretKind()]
+Channel = Annotated[Literal["ticket"], ChoiceKind("ticket")]
+Roles = Annotated[Sequence[Role], ListKind(ChoiceKind("admin", "manager", "agent"))]
+GroupReference = Annotated[str, _GROUP]
+GroupReferences = Annotated[Sequence[str], ListKind(_GROUP)]
+ContactId = Annotated[str, IdKind("co:", "contact")]
+UserId = Annotated[str, IdKind("us:", "user")]
+GroupId = Annotated[str, IdKind("gr:", "group")]
+SeriesId = Annotated[str, IdKind("ts:", "series")]
+SurveyId = Annotated[str, IdKind("sv:", "survey")]
+Truncate = Annotated[bool, FlagKind()]
+
+
+@attrs.frozen
+class FieldInfo:
+    """A field of a request, as the wire, the command line and the reference see it."""
+
+    name: str
+    kind: Kind
+    required: bool
+    clearable: bool
+    on_wire: bool
+
+
+def _kind_of(annotation: Any) -> Kind:
+    """Find the kind in ``Annotated[str, kind]`` or in a union that has it as a member."""
+    if get_origin(annotation) is Annotated:
+        return next(extra for extra in annotation.__metadata__ if isinstance(extra, Kind))
+    if get_origin(annotation) in (Union, UnionType):
+        for member in get_args(annotation):
+            if get_origin(member) is Annotated:
+                return _kind_of(member)
+    msg = f"{annotation!r} names no kind of field"
+    raise TypeError(msg)
+
+
+def _checker(name: str, kind: Kind, *, required: bool, clearable: bool) -> Callable[[Any], Any]:
+    check = kind.check
+
+    def convert(value: Any) -> Any:
+        if value is UNSET and not required:
+            return value
+        if value is None and clearable:
+            return value
+        if value is None or value is UNSET:
+            msg = "cannot be cleared; leave it out to keep it as it is" if not required else "is required"
+            raise InvalidRequestError(name, msg, value=repr(value))
+        return check(name, value)
+
+    return convert
+
+
+def _attach_kinds(_cls: type, attributes: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Give every attribute the check of its kind (an attrs ``field_transformer``)."""
+    attached = []
+    for attribute in attributes:
+        kind = _kind_of(attribute.type)
+        required = attribute.default is attrs.NOTHING
+        clearable = type(None) in get_args(attribute.type)
+        info = FieldInfo(attribute.name, kind, required, clearable, not isinstance(kind, FlagKind))
+        shown: Any = False if kind.secret else kind.show
+        attached.append(
+            attribute.evolve(
+                converter=_checker(attribute.name, kind, required=required, clearable=clearable),
+                repr=shown and _shower(kind),
+                metadata={FieldInfo: info},
+            )
+        )
+    return attached
+
+
+def _shower(kind: Kind) -> Callable[[Any], str]:
+    return lambda value: repr(value) if value is None or value is UNSET else kind.show(value)
+
+
+class Request(Generic[R]):
+    """A call as a value: compare it, queue it, store it, and have the client `execute` it.
+
+    Its type parameter is what the call returns.
+    """
+
+    __slots__ = ()
+
+    #: Pairs of fields of which exactly one must be given.
+    exactly_one_of: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for pair in self.exactly_one_of:
+            given = [name for name in pair if getattr(self, name) is not UNSET]
+            if len(given) != 1:
+                msg = f"give exactly one of {pair[0]} and {pair[1]}; got {'both' if given else 'neither'}"
+                raise InvalidRequestError(pair[0], msg)
+
+    def _hold_length(self, name: str, max_length: int, *, truncate: bool) -> None:
+        value = getattr(self, name)
+        if value is UNSET or len(value) <= max_length:
+            return
+        if not truncate:
+            msg = (
+                f"is {len(value):,} characters long and Pidj cuts it off at {max_length:,}; "
+                f"shorten it, or pass truncate=True to send the first {max_length:,}"
+            )
+            raise InvalidRequestError(name, msg, value=mask_text(value))
+        object.__setattr__(self, name, value[:max_length])
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attrs.field,))
+def request(cls: type[C]) -> type[C]:
+    """Make a request class: frozen, keyword-only, every field checked by its kind."""
+    made: type[C] = attrs.frozen(cls, kw_only=True, field_transformer=_attach_kinds)
+    return made
+
+
+@cache
+def fields_of(cls: type[Request[Any]]) -> tuple[FieldInfo, ...]:
+    """The fields of a request class, in the order of its constructor."""
+    return tuple(attribute.metadata[FieldInfo] for attribute in attrs.fields(cls))

@@ -1,0 +1,250 @@
+"""Many texts at once: an outcome for each, in bounded memory, and no exception for one recipient's failure.
+
+How the data travels: one background task holds a task group of workers; each worker takes the next request, sends it,
+and hands the outcome over to whoever iterates. Nobody takes more until that is done, so at most ``concurrency``
+requests and outcomes exist at a time, however slowly they are consumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from pidj_async._background import Background
+from pidj_async.errors import InvalidRequestError, NotSentError, OutcomeUnknownError, PidjError
+from pidj_async.outcomes import Outcome, OutcomeState, outcome_state
+from pidj_async.requests import SendText
+from pidj_async.transports.base import Progress
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pidj_async.client import Pidj
+
+__all__ = ["Bulk", "SendsMany"]
+
+Texts = Iterable[SendText | Mapping[str, Any]] | AsyncIterable[SendText | Mapping[str, Any]]
+
+
+class SendsMany:
+    """Gives `pidj.messages` its `send_many`."""
+
+    _client: Pidj
+
+    def send_many(self, requests: Texts, *, concurrency: int = 100) -> Bulk:
+        """Send many texts, and get an outcome for each as soon as it is known.
+
+        ::
+
+            async for outcome in pidj.messages.send_many(requests, concurrency=100):
+                print(outcome.index, outcome.state, outcome.error)
+
+        It raises for no single text: an invalid one, a refusal and a lost reply are all outcomes. It raises what
+        `requests` itself raises, once the texts under way have their outcomes. It remembers nothing after a crash.
+
+        Args:
+            requests: `SendText` values or mappings of their arguments, as any iterable or async iterable. They are
+                taken one by one as they are needed.
+            concurrency: How many are under way at a time. The transport's ``max_connections`` bounds it too.
+
+        Returns:
+            What to iterate over. If you may leave the loop early, use it as ``async with`` as well; its `undelivered`
+            then tells what became of the texts that were under way.
+
+        Raises:
+            ValueError: If `concurrency` is less than 1.
+        """
+        return Bulk(self._client, requests, concurrency)
+
+
+class Bulk(AsyncIterator[Outcome]):
+    """The outcomes of `send_many`, in the order in which they become known.
+
+    Attributes:
+        undelivered: Outcomes that nobody received, because the loop was left or cancelled before its end. A text whose
+            request had been started by then is *unknown*, one that had not is *not sent*.
+    """
+
+    def __init__(self, client: Pidj, requests: Texts, concurrency: int) -> None:
+        if concurrency < 1:
+            msg = f"concurrency must be at least 1; got {concurrency!r}"
+            raise ValueError(msg)
+        self._client = client
+        self._requests = requests
+        self._concurrency = concurrency
+        self.undelivered: list[Outcome] = []
+        self._outcomes = self._run()
+
+    def __aiter__(self) -> Bulk:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        return await anext(self._outcomes)
+
+    async def __aenter__(self) -> Bulk:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Start no further text, cancel those under way, and note in `undelivered` what is known of them."""
+        await self._outcomes.aclose()
+
+    async def _run(self) -> AsyncGenerator[Outcome, None]:
+        hand_over, receive = anyio.create_memory_object_stream[Outcome](0)
+        crew = _Crew(self._client, self._requests, self._concurrency, hand_over, self.undelivered)
+        background = Background(crew.work, "pidj send_many")
+        try:
+            async for outcome in receive:
+                yield outcome
+            if crew.source_error is not None:
+                raise crew.source_error
+        finally:
+            receive.close()
+            background.cancel()
+            await background.wait()
+
+
+class _Crew:
+    """The workers of one bulk."""
+
+    def __init__(
+        self,
+        client: Pidj,
+        requests: Texts,
+        concurrency: int,
+        hand_over: anyio.abc.ObjectSendStream[Outcome],
+        undelivered: list[Outcome],
+    ) -> None:
+        self._client = client
+        self._concurrency = concurrency
+        self._hand_over = hand_over
+        self._undelivered = undelivered
+        self._source: Any = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
+        self._is_async = isinstance(requests, AsyncIterable)
+        self._source_lock = anyio.Lock()
+        self._exhausted = False
+        self._taken = 0
+        self._workers = 0
+        self.source_error: BaseException | None = None
+
+    async def work(self) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                self._hire(group)
+        finally:
+            self._hand_over.close()  # type: ignore[attr-defined]  a memory stream closes without waiting
+            await self._close_source()
+
+    def _hire(self, group: anyio.abc.TaskGroup) -> None:
+        self._workers += 1
+        group.start_soon(self._worker, group)
+
+    async def _worker(self, group: anyio.abc.TaskGroup) -> None:
+        while (taken := await self._take()) is not None:
+            # One more worker for each request found, up to the limit: ten texts do not start a thousand tasks.
+            if self._workers < self._concurrency:
+                self._hire(group)
+            await self._deliver(*taken)
+
+    async def _take(self) -> tuple[int, SendText | Mapping[str, Any]] | None:
+        if not self._is_async:
+            return self._next_of(self._source)
+        async with self._source_lock:
+            if self._exhausted:
+                return None
+            try:
+                item = await anext(self._source)
+            except StopAsyncIteration:
+                self._exhausted = True
+                return None
+            except Exception as error:  # noqa: BLE001  raised in the caller's loop, after the texts under way
+                self._exhausted, self.source_error = True, error
+                return None
+        return self._numbered(item)
+
+    def _next_of(self, source: Any) -> tuple[int, SendText | Mapping[str, Any]] | None:
+        if self._exhausted:
+            return None
+        try:
+            item = next(source)
+        except StopIteration:
+            self._exhausted = True
+            return None
+        except Exception as error:  # noqa: BLE001  see above
+            self._exhausted, self.source_error = True, error
+            return None
+        return self._numbered(item)
+
+    def _numbered(self, item: Any) -> tuple[int, SendText | Mapping[str, Any]] | None:
+        if not isinstance(item, (SendText, Mapping)):
+            self._exhausted = True
+            self.source_error = TypeError(f"send_many takes SendText values or mappings, not {type(item).__name__}")
+            return None
+        index = self._taken
+        self._taken += 1
+        return index, item
+
+    async def _deliver(self, index: int, item: SendText | Mapping[str, Any]) -> None:
+        progress = Progress()
+        outcome: Outcome | None = None
+        try:
+            outcome = await self._outcome_of(index, item, progress)
+            await self._hand_over.send(outcome)
+        except anyio.get_cancelled_exc_class():
+            self._undelivered.append(outcome or _cancelled(index, item, progress))
+            raise
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            assert outcome is not None  # noqa: S101  only handing over raises these
+            self._exhausted = True
+            self._undelivered.append(outcome)
+
+    async def _outcome_of(self, index: int, item: SendText | Mapping[str, Any], progress: Progress) -> Outcome:
+        try:
+            request = item if isinstance(item, SendText) else _request_of(item)
+            result = await self._client.execute(request, progress=progress)
+        except PidjError as error:
+            return Outcome(index=index, request=item, state=outcome_state(error), error=error)
+        except Exception as error:  # noqa: BLE001  a transport of the caller's may raise anything
+            return _surprised(index, item, progress, error)
+        return Outcome(index=index, request=item, state=OutcomeState.ACCEPTED, result=result)
+
+    async def _close_source(self) -> None:
+        # A generator that is left half-way holds files and cursors open.
+        with anyio.CancelScope(shield=True):
+            try:
+                if self._is_async and hasattr(self._source, "aclose"):
+                    await self._source.aclose()
+                elif hasattr(self._source, "close"):
+                    self._source.close()
+            except Exception as error:  # noqa: BLE001  reported like any other failure of the source
+                self.source_error = self.source_error or error
+
+
+def _request_of(item: Mapping[str, Any]) -> SendText:
+    try:
+        return SendText(**item)
+    except TypeError as error:
+        # A missing or unknown argument is the recipient's own trouble too: one bad line among thousands.
+        raise InvalidRequestError("request", str(error).removeprefix("SendText.__init__() ")) from None
+
+
+def _cancelled(index: int, item: SendText | Mapping[str, Any], progress: Progress) -> Outcome:
+    error: PidjError
+    if progress.request_started:
+        error = OutcomeUnknownError("messages.send: cancelled; the request may have been acted on")
+    else:
+        error = NotSentError("messages.send: cancelled; nothing was sent")
+    return Outcome(index=index, request=item, state=outcome_state(error), error=error)
+
+
+def _surprised(index: int, item: SendText | Mapping[str, Any], progress: Progress, cause: Exception) -> Outcome:
+    error = OutcomeUnknownError(f"messages.send: {type(cause).__name__} in the transport; it may have been acted on")
+    error.__cause__ = cause
+    error.attempts = progress.attempts
+    return Outcome(index=index, request=item, state=OutcomeState.UNKNOWN, error=error)

@@ -1,0 +1,350 @@
+"""`Pidj`: the client. One row of the table through retries, deadline and transport."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import os
+import random
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import attrs
+
+from pidj_async._masking import mask_text
+from pidj_async._resources import Contacts, Groups, Messages, RootCalls, SeriesCalls, Sso, Surveys, Tasks, Users
+from pidj_async._unset import UNSET, Unset
+from pidj_async.endpoints import endpoint_of
+from pidj_async.errors import ConfigurationError, NotSentError, OutcomeUnknownError, PidjError, TransportError
+from pidj_async.outcomes import OutcomeState, outcome_state
+from pidj_async.retries import Retry, RetryBudget, RetryPolicy
+from pidj_async.sansio import DEFAULT_BASE_URL, Reply, basic_authorization, build_request, check_base_url, parse_response
+from pidj_async.transports import Progress, Transport, TransportName, make_transport
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pidj_async._endpoint import Endpoint
+    from pidj_async._fields import Request
+    from pidj_async.sansio import WireRequest
+
+__all__ = ["Pidj"]
+
+R = TypeVar("R")
+
+logger = logging.getLogger("pidj_async")
+
+
+class Pidj(RootCalls):
+    """A client of the Pidj API, for asyncio and trio.
+
+    ::
+
+        async with Pidj(account_key=..., token=...) as pidj:
+            await pidj.messages.send(to_number="+18885553333", text_body="Hi", group_id="gr:...")
+
+    Without ``async with``, call `aclose` when done. One client serves any number of tasks of one event loop.
+
+    Args:
+        account_key: The Account Key from Pidj's API page, under settings.
+        token: The Token from the same page. It is never shown in a repr, a log or an error.
+        base_url: Another address, API version included; https, except on loopback.
+        transport: What carries the requests: a `Transport`, which is yours to close, or the name of one.
+        retry: When to try again, a pure function; see `pidj_async.retries`.
+        retry_budget: Tokens for retries, shared by everybody who passes the same one. The client's own, if left out.
+        deadline: Seconds for a whole call, retries and waits included. ``None`` for no limit.
+        user_agent: What to call your program, put before this package's name in ``User-Agent``.
+
+    Raises:
+        ConfigurationError: If an argument cannot work, or is not safe.
+    """
+
+    messages: Messages
+    tasks: Tasks
+    users: Users
+    sso: Sso
+    contacts: Contacts
+    groups: Groups
+    series: SeriesCalls
+    surveys: Surveys
+
+    def __init__(
+        self,
+        *,
+        account_key: str,
+        token: str,
+        base_url: str = DEFAULT_BASE_URL,
+        transport: Transport | TransportName = "auto",
+        retry: Retry | None = None,
+        retry_budget: RetryBudget | None = None,
+        deadline: float | None = 60.0,
+        user_agent: str | None = None,
+    ) -> None:
+        _check_credential("account_key", account_key)
+        _check_credential("token", token)
+        if ":" in account_key:
+            msg = "account_key must not contain ':', which HTTP Basic uses to separate it from the token"
+            raise ConfigurationError(msg)
+        self._base_url = check_base_url(base_url)
+        authorization = basic_authorization(account_key, token)
+        self._secrets = (token, authorization, authorization.partition(" ")[2])
+        self._headers = (
+            ("Authorization", authorization),
+            ("Accept", "application/json"),
+            ("User-Agent", _user_agent(user_agent)),
+        )
+        self._retry: Retry = RetryPolicy() if retry is None else retry
+        self._retry_budget = RetryBudget() if retry_budget is None else retry_budget
+        self._deadline = _check_deadline(deadline)
+        self._owns_transport = isinstance(transport, str)
+        self._transport = make_transport(transport) if isinstance(transport, str) else transport
+        self._state = _State()
+        self._attach_namespaces()
+
+    def _attach_namespaces(self) -> None:
+        self._client = self
+        self.messages = Messages(self)
+        self.tasks = Tasks(self)
+        self.users = Users(self)
+        self.sso = Sso(self)
+        self.contacts = Contacts(self)
+        self.groups = Groups(self)
+        self.series = SeriesCalls(self)
+        self.surveys = Surveys(self)
+
+    @classmethod
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        transport: Transport | TransportName = "auto",
+        retry: Retry | None = None,
+        retry_budget: RetryBudget | None = None,
+        deadline: float | None = 60.0,
+        user_agent: str | None = None,
+    ) -> Pidj:
+        """Make a client from ``PIDJ_ACCOUNT_KEY``, ``PIDJ_TOKEN`` and, if it is set, ``PIDJ_BASE_URL``.
+
+        Args:
+            environ: Where to look instead of ``os.environ``.
+            transport: See `Pidj`.
+            retry: See `Pidj`.
+            retry_budget: See `Pidj`.
+            deadline: See `Pidj`.
+            user_agent: See `Pidj`.
+
+        Raises:
+            ConfigurationError: If one of the first two is missing; it names which.
+        """
+        environ = os.environ if environ is None else environ
+        missing = [name for name in ("PIDJ_ACCOUNT_KEY", "PIDJ_TOKEN") if not environ.get(name)]
+        if missing:
+            msg = f"{' and '.join(missing)} must be set in the environment; both are on Pidj's API page, under settings"
+            raise ConfigurationError(msg)
+        return cls(
+            account_key=environ["PIDJ_ACCOUNT_KEY"],
+            token=environ["PIDJ_TOKEN"],
+            base_url=environ.get("PIDJ_BASE_URL") or DEFAULT_BASE_URL,
+            transport=transport,
+            retry=retry,
+            retry_budget=retry_budget,
+            deadline=deadline,
+            user_agent=user_agent,
+        )
+
+    def with_options(
+        self, *, retry: Retry | Unset = UNSET, deadline: float | None | Unset = UNSET
+    ) -> Pidj:
+        """Return a client that differs in these options and shares everything else, connections included.
+
+        Closing it does nothing; the client it came from closes the connections of both.
+
+        Args:
+            retry: See `Pidj`.
+            deadline: See `Pidj`.
+        """
+        other = copy.copy(self)
+        if retry is not UNSET:
+            other._retry = retry
+        if deadline is not UNSET:
+            other._deadline = _check_deadline(deadline)
+        other._owns_transport = False
+        other._attach_namespaces()
+        return other
+
+    @property
+    def base_url(self) -> str:
+        """Where this client sends its requests."""
+        return self._base_url
+
+    @property
+    def transport(self) -> Transport:
+        """What carries this client's requests."""
+        return self._transport
+
+    async def __aenter__(self) -> Pidj:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what this client opened; a transport that was passed in stays open. Closing twice is harmless."""
+        if self._owns_transport:
+            self._state.closed = True
+            await self._transport.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Pidj {self._base_url}>"
+
+    # --------------------------------------------------------------------------------------------------------- calls
+
+    async def execute(self, request: Request[R], *, progress: Progress | None = None) -> R:
+        """Carry out a request and return its result.
+
+        ``await pidj.execute(SendText(...))`` is ``await pidj.messages.send(...)``.
+
+        Args:
+            request: An instance of one of the classes in `pidj_async.requests`.
+            progress: Tells how far the call has come, also when it is cancelled.
+
+        Raises:
+            APIError: Pidj said no; see the subclasses.
+            NotSentError: Proven: nothing left this machine.
+            OutcomeUnknownError: It may have been acted on.
+            ResponseError: The reply is not what the API promises.
+        """
+        return (await self.call(request, progress=progress)).result
+
+    async def call(self, request: Request[R], *, progress: Progress | None = None) -> Reply[R]:
+        """Carry out a request and return the whole reply, unknown fields and headers included.
+
+        Args:
+            request: An instance of one of the classes in `pidj_async.requests`.
+            progress: Tells how far the call has come, also when it is cancelled.
+
+        Raises:
+            PidjError: As `execute`.
+        """
+        row = endpoint_of(request)
+        wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
+        progress = Progress() if progress is None else progress
+        secrets = self._secrets
+        if row.secret_fields:
+            values = (getattr(request, name) for name in row.secret_fields)
+            secrets = (*secrets, *(value for value in values if isinstance(value, str)))
+        try:
+            with anyio.move_on_after(self._deadline):
+                return await self._attempts(row, wire, progress, secrets)
+        except PidjError as error:
+            error.endpoint = row.name
+            error.attempts = progress.attempts
+            raise
+        except anyio.get_cancelled_exc_class() as cancelled:
+            fate = "its outcome is unknown" if progress.request_started else "nothing was sent"
+            cancelled.add_note(f"{row.name} was cancelled: {fate}")
+            raise
+        raise self._out_of_time(row, progress)
+
+    async def _attempts(
+        self, row: Endpoint[R], wire: WireRequest, progress: Progress, secrets: tuple[str, ...]
+    ) -> Reply[R]:
+        give_up_at = math.inf if self._deadline is None else anyio.current_time() + self._deadline
+        acted_on = False
+        while True:
+            if self._state.closed:
+                msg = f"{row.name}: the client is closed; nothing was sent"
+                raise NotSentError(msg)
+            progress.attempts += 1
+            try:
+                response = await self._transport.send(wire, progress)
+                reply = parse_response(row, response, secrets=secrets, now=datetime.now(UTC))
+            except PidjError as error:
+                acted_on = acted_on or outcome_state(error) is OutcomeState.UNKNOWN
+                # From here on only what an earlier try may have done counts, until the next one starts.
+                progress.request_started = acted_on
+                wait = self._wait_before_retry(row, progress.attempts, error, give_up_at)
+                if wait is None:
+                    if acted_on and outcome_state(error) is OutcomeState.NOT_SENT and isinstance(error, NotSentError):
+                        msg = f"{error} this time, but an earlier try may have been acted on"
+                        raise OutcomeUnknownError(msg) from error
+                    raise
+                logger.info(
+                    "%s: try %d failed (%s); trying again in %.2f s",
+                    row.name,
+                    progress.attempts,
+                    type(error).__name__,
+                    wait,
+                )
+                await anyio.sleep(wait)
+            else:
+                self._retry_budget.give_back()
+                if logger.isEnabledFor(logging.DEBUG):
+                    logger.debug(
+                        "%s: HTTP %d, %s, try %d",
+                        row.name,
+                        response.status_code,
+                        mask_text(response.content),
+                        progress.attempts,
+                    )
+                return reply if progress.attempts == 1 else attrs.evolve(reply, attempts=progress.attempts)
+
+    def _wait_before_retry(
+        self, row: Endpoint[Any], attempt: int, error: PidjError, give_up_at: float
+    ) -> float | None:
+        backoff = self._retry(row, attempt, error)
+        if backoff is None:
+            return None
+        wait = random.uniform(backoff.at_least, backoff.at_most)  # noqa: S311  jitter, nothing to guess
+        # A try that could only begin after the deadline is not worth waiting for: the error of this one tells more.
+        if anyio.current_time() + wait >= give_up_at or not self._retry_budget.take():
+            return None
+        return wait
+
+    def _out_of_time(self, row: Endpoint[Any], progress: Progress) -> TransportError:
+        limit = f"{row.name}: the deadline of {self._deadline:g} s has passed"
+        error: TransportError
+        if progress.request_started:
+            error = OutcomeUnknownError(f"{limit}; the request may have been acted on")
+        else:
+            error = NotSentError(f"{limit}; nothing was sent")
+        error.endpoint = row.name
+        error.attempts = progress.attempts
+        return error
+
+
+@attrs.define
+class _State:
+    """What a client and the ones derived from it share."""
+
+    closed: bool = False
+
+
+def _check_credential(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value or not value.isprintable() or value != value.strip():
+        msg = f"{name} must be text without surrounding blanks; it is on Pidj's API page, under settings"
+        raise ConfigurationError(msg)
+
+
+def _check_deadline(deadline: float | None) -> float | None:
+    if deadline is not None and not deadline > 0:
+        msg = f"deadline must be greater than 0 seconds, or None for no limit; got {deadline!r}"
+        raise ConfigurationError(msg)
+    return deadline
+
+
+def _user_agent(program: str | None) -> str:
+    ours = f"pidj-async/{version('pidj-async')} python/{sys.version_info.major}.{sys.version_info.minor}"
+    if program is None:
+        return ours
+    if not program.isascii() or not program.isprintable():
+        msg = f"user_agent must be printable ASCII; got {program!r}"
+        raise ConfigurationError(msg)
+    return f"{program} {ours}"

@@ -1,0 +1,81 @@
+"""A reply's body, decompressed as it arrives, within a limit, and noticed if it is cut off."""
+
+from __future__ import annotations
+
+import zlib
+
+from pidj_async._masking import shorten
+from pidj_async.errors import ResponseError
+
+__all__ = ["ACCEPT_ENCODING", "BodyReader"]
+
+ACCEPT_ENCODING = "gzip, deflate"
+
+_GZIP = zlib.MAX_WBITS | 16
+
+
+class BodyReader:
+    """Collects one body.
+
+    Args:
+        status_code: Of the reply, for the errors.
+        encoding: Its ``Content-Encoding``.
+        declared: Its ``Content-Length``, if any.
+        limit: The greatest size in bytes, decompressed.
+
+    Raises:
+        ResponseError: If the encoding is unknown or the declared length is over the limit; each method raises it for
+            what it finds.
+    """
+
+    def __init__(self, *, status_code: int, encoding: str, declared: str, limit: int) -> None:
+        self._status_code = status_code
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._inflate: zlib._Decompress | None = None
+        self._begun = False
+        encoding = encoding.strip().lower()
+        if encoding in {"gzip", "x-gzip"}:
+            self._inflate = zlib.decompressobj(_GZIP)
+        elif encoding == "deflate":
+            self._inflate = zlib.decompressobj()
+        elif encoding not in {"", "identity"}:
+            raise self._error(f"it is encoded as {shorten(encoding, 20)}, which was not asked for")
+        if self._inflate is None and declared.isdecimal() and int(declared[:20]) > limit:
+            raise self._too_large()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes off the wire."""
+        if self._inflate is None:
+            self._keep(chunk)
+            return
+        while chunk:
+            self._begun = True
+            try:
+                # One byte over the limit is enough to know, however much a small chunk may expand to.
+                self._keep(self._inflate.decompress(chunk, self._limit - self._size + 1))
+            except zlib.error:
+                raise self._error("its compressed body is damaged") from None
+            chunk = self._inflate.unconsumed_tail
+
+    def finish(self) -> bytes:
+        """Return the whole body."""
+        # A reply without any body (204, or a bare 5xx) may still name an encoding.
+        if self._inflate is not None and self._begun and not self._inflate.eof:
+            raise self._error("its compressed body is cut off")
+        return b"".join(self._chunks)
+
+    def _keep(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._limit:
+            raise self._too_large()
+        self._chunks.append(data)
+
+    def _too_large(self) -> ResponseError:
+        return self._error(f"its body is larger than {self._limit:,} bytes (the transport's max_response_bytes)")
+
+    def _error(self, problem: str) -> ResponseError:
+        return ResponseError(
+            f"HTTP {self._status_code}, but the reply cannot be used: {problem}", status_code=self._status_code
+        )

@@ -1,0 +1,97 @@
+"""What is known about a request whose transport failed.
+
+Two witnesses must agree before a request counts as *not sent*: the trace (no byte of the request was started) and the
+kind of error (one that only comes up before sending). If either speaks for sending, the outcome is unknown. One witness
+alone would not do: a transport that is not httpcore's may map a lost connection to ``ConnectTimeout``, and a mocked
+``ReadTimeout`` comes without any trace.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from typing import Any
+
+from pidj_async.errors import NotSentError, OutcomeUnknownError, TransportError
+from pidj_async.transports.base import Progress
+
+__all__ = ["Tracer", "is_cut_off", "transport_error"]
+
+#: Errors that httpx and httpcore, which name them alike, raise only before a request is written.
+_BEFORE_SENDING = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+
+_WORDS = {
+    "ConnectError": "could not connect to",
+    "ConnectTimeout": "timed out connecting to",
+    "PoolTimeout": "no connection became free in time to",
+    "ProxyError": "the proxy refused to connect to",
+    "ReadError": "the connection broke while waiting for the reply of",
+    "ReadTimeout": "timed out waiting for the reply of",
+    "RemoteProtocolError": "the reply was cut off or was not HTTP, from",
+    "WriteError": "the connection broke while sending to",
+    "WriteTimeout": "timed out sending to",
+}
+
+_OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+class Tracer:
+    """Listens to httpcore's trace events and marks the moment at which the request itself is begun.
+
+    Attributes:
+        seen: Whether any event came at all, which proves that the transport traces.
+    """
+
+    __slots__ = ("_progress", "seen")
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.seen = False
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        self.seen = True
+        if event.endswith(".send_request_headers.started"):
+            request = info.get("request")
+            # A proxy's CONNECT is a request too, and tells Pidj nothing.
+            if getattr(request, "method", None) != b"CONNECT":
+                self._progress.request_started = True
+
+
+def is_cut_off(error: Exception) -> bool:
+    """Whether a protocol error means that the server hung up, rather than that it wrote nonsense."""
+    # Both come as RemoteProtocolError; only the text, which the tests pin, tells h11's and httpcore's two cases.
+    text = str(error)
+    return "peer closed connection" in text or "disconnected" in text
+
+
+def transport_error(
+    error: Exception, *, host: str, request_started: bool, traced: bool, call: str
+) -> TransportError:
+    """Say what a transport's exception means for the request.
+
+    Args:
+        error: What the transport raised.
+        host: Where the request was to go, for the message.
+        request_started: Whether the trace saw the request begin.
+        traced: Whether the absence of a trace event is evidence.
+        call: The name of the call, for the message.
+    """
+    kind = type(error).__name__
+    words = _WORDS.get(kind, f"{kind} while talking to")
+    if not request_started and traced and kind in _BEFORE_SENDING:
+        return NotSentError(f"{call}: {words} {host}{_reason(error)}; nothing was sent")
+    return OutcomeUnknownError(f"{call}: {words} {host}; the request may have been acted on")
+
+
+def _reason(error: Exception) -> str:
+    """The operating system's or the TLS library's words: before sending, they hold nothing of the request."""
+    cause: BaseException | None = error
+    text = ""
+    for _ in range(6):
+        if cause is None:
+            break
+        if isinstance(cause, OSError) and cause.errno in _OUT_OF_FILES:
+            return " (too many open files: lower max_connections or raise the limit of open files)"
+        text = str(cause) or text
+        cause = cause.__cause__ or cause.__context__
+    return f" ({text})" if text else ""

@@ -1,0 +1,319 @@
+"""The default engine: httpx's own connections (httpcore), without httpx's pool.
+
+httpx's pool looks at every connection for every request, so its cost per request grows with concurrency. Here the idle
+connections lie on a stack: taking one and putting it back cost the same whether there are ten or a thousand.
+
+The rules of the stack:
+
+1. The connection used last is taken first. The others grow old, and are closed when their time is over.
+2. A connection whose request did not end cleanly is closed, never put back.
+3. At most ``max_connections`` requests are under way; the others wait in the order they came.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import anyio
+import httpcore
+
+from pidj_async.errors import ConfigurationError, NotSentError, PidjError, ResponseError
+from pidj_async.sansio import WireRequest, WireResponse, is_loopback
+from pidj_async.transports.base import Progress
+from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader
+from pidj_async.transports.failures import Tracer, is_cut_off, transport_error
+
+if TYPE_CHECKING:
+    from pidj_async.sansio import Headers
+
+__all__ = ["OwnConnections"]
+
+logger = logging.getLogger("pidj_async.transports")
+
+_PREPARED_HEADERS = 64  # a client has two sets of headers; more clients may share a transport
+_CLOSE_AT_ONCE = 8  # how many stale connections one request may clean up after
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection whose TLS handshake, when cancelled, closes the socket under it; httpcore's own leaves it open."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+        self.read = inner.read  # type: ignore[method-assign]  the hot paths go straight through
+        self.write = inner.write  # type: ignore[method-assign]
+        self.aclose = inner.aclose  # type: ignore[method-assign]
+        self.get_extra_info = inner.get_extra_info  # type: ignore[method-assign]
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._inner.aclose()
+            raise
+
+
+class _Backend(httpcore.AnyIOBackend):
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+        return _Stream(await super().connect_tcp(*args, **kwargs))
+
+
+class _Origin:
+    """A scheme, host and port, and the connections to it."""
+
+    def __init__(self, address: str, factory: httpcore.AsyncConnectionPool) -> None:
+        parts = urlsplit(address)
+        self.scheme = parts.scheme.encode()
+        self.host = (parts.hostname or "").encode("idna" if not (parts.hostname or "").isascii() else "ascii")
+        self.port = parts.port
+        self.host_header = parts.netloc.encode()
+        self.name = parts.netloc
+        self.idle: deque[tuple[float, httpcore.AsyncConnectionInterface]] = deque()
+        default_port = 443 if parts.scheme == "https" else 80
+        self._core_origin = httpcore.Origin(self.scheme, self.host, self.port or default_port)
+        self._factory = factory
+
+    def new_connection(self) -> httpcore.AsyncConnectionInterface:
+        return self._factory.create_connection(self._core_origin)
+
+
+class OwnConnections:
+    """Sends requests over connections of its own. See `HttpxTransport` for the arguments."""
+
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        timeouts: Mapping[str, float | None],
+        idle_timeout: float,
+        max_response_bytes: int,
+        ssl_context: ssl.SSLContext | None,
+        proxy: str | None,
+        trust_env: bool,
+    ) -> None:
+        self._slots = anyio.Semaphore(max_connections, max_value=max_connections, fast_acquire=True)
+        self._timeouts = dict(timeouts)
+        self._idle_timeout = idle_timeout
+        self._max_response_bytes = max_response_bytes
+        self._ssl_context = ssl_context
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._origins: dict[str, _Origin] = {}
+        self._open: set[httpcore.AsyncConnectionInterface] = set()
+        self._encoded_headers: dict[Headers, list[tuple[bytes, bytes]]] = {}
+        self._closed = False
+
+    async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
+        """See `Transport.send`."""
+        address, target = _split(request.url)
+        origin = self._origins.get(address) or self._new_origin(address)
+        await self._take_slot(request, origin)
+        try:
+            return await self._send(request, origin, target, progress)
+        finally:
+            self._slots.release()
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        self._closed = True
+        connections, self._open = self._open, set()
+        for origin in self._origins.values():
+            origin.idle.clear()
+        with anyio.CancelScope(shield=True):
+            for connection in connections:
+                await _close(connection)
+
+    # -------------------------------------------------------------------------------------------------- one request
+
+    async def _send(self, request: WireRequest, origin: _Origin, target: str, progress: Progress) -> WireResponse:
+        if self._closed:
+            msg = f"{request.endpoint}: the transport is closed; nothing was sent"
+            raise NotSentError(msg)
+        connection = await self._take_connection(origin)
+        status_code: int | None = None
+        clean = False
+        try:
+            response = await connection.handle_async_request(
+                httpcore.Request(
+                    request.method,
+                    httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
+                    headers=self._headers(request, origin),
+                    content=request.content or None,
+                    extensions={"timeout": self._timeouts, "trace": Tracer(progress)},
+                )
+            )
+            status_code = response.status
+            headers = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
+            }
+            content = await self._read(connection, response, headers)
+            clean = True
+        except ResponseError as error:
+            raise ResponseError(f"{request.endpoint}: {error}", status_code=error.status_code) from None
+        except httpcore.RemoteProtocolError as error:
+            # Its text may quote what the server wrote, which may quote what we sent: it is not passed on.
+            if status_code is not None and not is_cut_off(error):
+                msg = f"{request.endpoint}: HTTP {status_code}, but the body is not framed as HTTP prescribes"
+                raise ResponseError(msg, status_code=status_code) from None
+            raise self._failure(error, request, origin, progress) from None
+        except Exception as error:
+            raise self._failure(error, request, origin, progress) from error
+        finally:
+            await self._put_back(origin, connection, clean=clean)
+        return WireResponse(status_code=status_code, headers=headers, content=content)
+
+    async def _read(
+        self, connection: httpcore.AsyncConnectionInterface, response: httpcore.Response, headers: Mapping[str, str]
+    ) -> bytes:
+        chunks = response.aiter_stream()
+        try:
+            body = BodyReader(
+                status_code=response.status,
+                encoding=headers.get("content-encoding", ""),
+                declared=headers.get("content-length", ""),
+                limit=self._max_response_bytes,
+            )
+            async for chunk in chunks:
+                body.feed(chunk)
+            content = body.finish()
+        except ResponseError:
+            # Closing the connection first lets the half-read stream run to its end; merely dropping it would leave
+            # async generators to the garbage collector, which trio reports.
+            with anyio.CancelScope(shield=True):
+                await _close(connection)
+                try:
+                    async for _ in chunks:
+                        pass
+                except Exception:  # noqa: BLE001  the connection is closed: how it ends says nothing
+                    pass
+            raise
+        await response.aclose()
+        return content
+
+    @staticmethod
+    def _failure(error: Exception, request: WireRequest, origin: _Origin, progress: Progress) -> PidjError:
+        return transport_error(
+            error,
+            host=origin.name,
+            request_started=progress.request_started,
+            traced=True,
+            call=request.endpoint,
+        )
+
+    def _headers(self, request: WireRequest, origin: _Origin) -> list[tuple[bytes, bytes]]:
+        encoded = self._encoded_headers.get(request.headers)
+        if encoded is None:
+            encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers]
+            encoded.append((b"Accept-Encoding", ACCEPT_ENCODING.encode()))
+            if len(self._encoded_headers) < _PREPARED_HEADERS:
+                self._encoded_headers[request.headers] = encoded
+        headers = [(b"Host", origin.host_header), *encoded]
+        # A POST or PUT without a body says so: some servers wait for one otherwise (RFC 9110, section 8.6).
+        if request.content or request.method in {"POST", "PUT"}:
+            headers.append((b"Content-Length", str(len(request.content)).encode()))
+        return headers
+
+    # ---------------------------------------------------------------------------------------------- slots and stack
+
+    async def _take_slot(self, request: WireRequest, origin: _Origin) -> None:
+        try:
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            patience = self._timeouts["pool"]
+            with anyio.move_on_after(patience):
+                await self._slots.acquire()
+                return
+            msg = (
+                f"{request.endpoint}: no connection to {origin.name} became free within {patience:g} s; nothing was "
+                f"sent (lower the concurrency, or raise the transport's max_connections or pool_timeout)"
+            )
+            raise NotSentError(msg) from None
+
+    async def _take_connection(self, origin: _Origin) -> httpcore.AsyncConnectionInterface:
+        while origin.idle:
+            _, connection = origin.idle.pop()
+            if connection.is_idle() and not connection.has_expired():
+                return connection
+            await self._discard(connection)
+        connection = origin.new_connection()
+        self._open.add(connection)
+        return connection
+
+    async def _put_back(
+        self, origin: _Origin, connection: httpcore.AsyncConnectionInterface, *, clean: bool
+    ) -> None:
+        if not clean or self._closed or not connection.is_idle():
+            await self._discard(connection)
+            return
+        now = time.monotonic()
+        origin.idle.append((now, connection))
+        for _ in range(_CLOSE_AT_ONCE):
+            if now - origin.idle[0][0] <= self._idle_timeout:
+                break
+            await self._discard(origin.idle.popleft()[1])
+
+    async def _discard(self, connection: httpcore.AsyncConnectionInterface) -> None:
+        self._open.discard(connection)
+        with anyio.CancelScope(shield=True):
+            await _close(connection)
+
+    # ------------------------------------------------------------------------------------------------------ origins
+
+    def _new_origin(self, address: str) -> _Origin:
+        proxy = None if is_loopback(urlsplit(address).hostname or "") else self._proxy_for(address)
+        if proxy is not None and urlsplit(proxy).scheme not in {"http", "https"}:
+            msg = (
+                f"a proxy of kind {urlsplit(proxy).scheme!r} is not supported; "
+                "pass your own httpx.AsyncClient, set up with it, as HttpxTransport(client=...)"
+            )
+            raise ConfigurationError(msg)
+        if self._ssl_context is None:
+            self._ssl_context = httpcore.default_ssl_context()
+        factory = httpcore.AsyncConnectionPool(
+            ssl_context=self._ssl_context,
+            proxy=None if proxy is None else _proxy(proxy),
+            keepalive_expiry=self._idle_timeout,
+            network_backend=_Backend(),
+        )
+        origin = self._origins[address] = _Origin(address, factory)
+        return origin
+
+    def _proxy_for(self, address: str) -> str | None:
+        if self._proxy is not None or not self._trust_env:
+            return self._proxy
+        parts = urlsplit(address)
+        if proxy_bypass(parts.hostname or ""):
+            return None
+        proxies = getproxies()
+        return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _proxy(url: str) -> httpcore.Proxy:
+    parts = urlsplit(url)
+    auth = None
+    if parts.username is not None:
+        auth = (unquote(parts.username), unquote(parts.password or ""))
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    return httpcore.Proxy(bare.geturl(), auth=auth)
+
+
+def _split(url: str) -> tuple[str, str]:
+    """``https://host/path`` -> ``https://host``, ``/path``."""
+    end = url.find("/", url.index("://") + 3)
+    return (url, "/") if end < 0 else (url[:end], url[end:])
+
+
+async def _close(connection: httpcore.AsyncConnectionInterface) -> None:
+    try:
+        await connection.aclose()
+    except Exception:  # noqa: BLE001  it is being thrown away; that it broke first is no news
+        logger.debug("a connection broke while it was being closed")

@@ -1,0 +1,186 @@
+"""Values to form fields, JSON to values.
+
+Reading is tolerant, by the rules at the head of `pidj_async.models`; cattrs does it, from one plan per class. cattrs is
+imported with the first reply, not with the package: a program that only imports pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from pidj_async._unset import UNSET
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+    from pidj_async._fields import FieldInfo
+
+__all__ = ["MissingFieldError", "decode_json", "encode_form", "encode_path", "structure"]
+
+M = TypeVar("M")
+
+_TRUE = frozenset({True, 1, "1", "true", "yes"})
+_FALSE = frozenset({False, 0, "0", "", "false", "no"})
+
+_ENVELOPE = frozenset({"code", "status", "message"})
+
+
+class MissingFieldError(ValueError):
+    """A reply lacks something without which its result would be no result."""
+
+
+# ------------------------------------------------------------------------------------------------------ to the wire
+
+
+def encode_form(fields: tuple[FieldInfo, ...], request: Any) -> bytes:
+    """Write a request's fields as ``application/x-www-form-urlencoded``.
+
+    A value is written, ``None`` is written blank (Pidj removes the value), `UNSET` is not written at all.
+    """
+    pairs = []
+    for field in fields:
+        value = getattr(request, field.name)
+        if value is not UNSET:
+            pairs.append((field.name, "" if value is None else field.kind.encode(value)))
+    return urlencode(pairs).encode("ascii")
+
+
+def encode_path(value: str) -> str:
+    """Write one value as one segment of a path, so that no id can reach another path."""
+    # RFC 3986 allows ":" in a segment, and Pidj's own examples write ids that way.
+    return quote(value, safe=":")
+
+
+# ---------------------------------------------------------------------------------------------------- from the wire
+
+
+def decode_json(body: bytes | str) -> Any:
+    """Parse JSON.
+
+    Raises:
+        ValueError: If it is none; also for nesting and numbers beyond what Python takes.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError:
+        msg = "nested too deep"
+        raise ValueError(msg) from None
+
+
+def structure(
+    value: Mapping[str, Any],
+    model: type[M],
+    renames: Mapping[str, str] | None = None,
+    *,
+    envelope: bool = False,
+) -> M:
+    """Read a JSON object into a model.
+
+    Args:
+        value: The decoded object.
+        model: A frozen attrs class with an ``extra`` attribute.
+        renames: Attributes that have another name on the wire.
+        envelope: The object is a whole reply, whose ``code``, ``status`` and ``message`` are nothing unknown.
+
+    Raises:
+        MissingFieldError: If an attribute without default is absent, or is of a type that it cannot be read from.
+    """
+    return _reader(model, tuple(sorted(renames.items())) if renames else (), envelope)(value)  # type: ignore[no-any-return]
+
+
+class _Misfit:
+    """What a leaf's hook returns for a value of the wrong type: the attribute gets its default, ``extra`` the value."""
+
+
+_MISFIT = _Misfit()
+
+
+def _text(value: Any, _: Any) -> Any:
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return _MISFIT
+
+
+def _boolean(value: Any, _: Any) -> Any:
+    if value is None or value is True or value is False:
+        return value
+    word = value.strip().lower() if isinstance(value, str) else value
+    try:
+        return True if word in _TRUE else False if word in _FALSE else _MISFIT
+    except TypeError:  # unhashable: an array or an object
+        return _MISFIT
+
+
+def _texts(value: Any, _: Any) -> Any:
+    if value is None:
+        return ()
+    if isinstance(value, dict):  # PHP writes an array with gaps as an object
+        value = list(value.values())
+    if not isinstance(value, list):
+        return _MISFIT
+    read = tuple(_text(one, str) for one in value)
+    return read if all(type(one) is str for one in read) else _MISFIT
+
+
+@cache
+def _converter() -> Converter:
+    import cattrs  # noqa: PLC0415  see the head of the module
+
+    converter = cattrs.Converter(detailed_validation=False)
+    optional_text: Any = str | None
+    optional_bool: Any = bool | None
+    for leaf in (str, optional_text):
+        converter.register_structure_hook_func(lambda hint, leaf=leaf: hint == leaf, _text)
+    for leaf in (bool, optional_bool):
+        converter.register_structure_hook_func(lambda hint, leaf=leaf: hint == leaf, _boolean)
+    converter.register_structure_hook_func(lambda hint: hint == tuple[str, ...], _texts)
+    return converter
+
+
+@cache
+def _reader(model: type[Any], renames: tuple[tuple[str, str], ...], envelope: bool) -> Callable[[Mapping[str, Any]], Any]:
+    converter = _converter()
+    wire_names = dict(renames)
+    attrs.resolve_types(model)
+    plan = []
+    required = set()
+    for attribute in attrs.fields(model):
+        if attribute.name == "extra":
+            continue
+        hook = converter.get_structure_hook(attribute.type)
+        plan.append((wire_names.get(attribute.name, attribute.name), attribute.name, hook, attribute.type))
+        if attribute.default is attrs.NOTHING:
+            required.add(attribute.name)
+    known = {wire_name for wire_name, *_ in plan}
+    if envelope:
+        known |= _ENVELOPE
+
+    def read(value: Mapping[str, Any]) -> Any:
+        found: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        for wire_name, name, hook, hint in plan:
+            if wire_name in value:
+                raw = value[wire_name]
+                result = hook(raw, hint)
+                if result is _MISFIT:
+                    extra[wire_name] = raw
+                elif result is not None:
+                    found[name] = result
+        if missing := required - found.keys():
+            msg = f"it lacks {', '.join(sorted(wire_names.get(name, name) for name in missing))}"
+            raise MissingFieldError(msg)
+        if not known.issuperset(value):
+            extra.update((key, one) for key, one in value.items() if key not in known)
+        return model(**found, extra=MappingProxyType(extra)) if extra else model(**found)
+
+    return read
+

@@ -1,0 +1,1 @@
+"""What `pidj_async.webhooks` claims."""
