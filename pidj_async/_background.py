@@ -31,12 +31,17 @@ class Background:
         self._function = function
         self._scope = anyio.CancelScope()
         self._done = anyio.Event()
+        #: Calls a function in the event loop's thread, from any thread.
+        self.call_soon: Callable[[Callable[[], object]], object]
         trio = sys.modules.get("trio")
         if trio is not None and trio.lowlevel.in_trio_task():
+            self.call_soon = trio.lowlevel.current_trio_token().run_sync_soon
             trio.lowlevel.spawn_system_task(self._run, name=name, context=contextvars.copy_context())
         else:
+            loop = asyncio.get_running_loop()
+            self.call_soon = loop.call_soon_threadsafe
             # asyncio keeps only weak references to its tasks.
-            self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
+            self._task = loop.create_task(self._run(), name=name)
 
     async def _run(self) -> None:
         try:

@@ -7,7 +7,9 @@ requests and outcomes exist at a time, however slowly they are consumed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+import contextlib
+import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -74,14 +76,30 @@ class Bulk(AsyncIterator[Outcome]):
         self._client = client
         self._requests = requests
         self._concurrency = concurrency
+        self._running: _Running | None = None
+        self._ended = False
         self.undelivered: list[Outcome] = []
-        self._outcomes = self._run()
 
     def __aiter__(self) -> Bulk:
         return self
 
     async def __anext__(self) -> Outcome:
-        return await anext(self._outcomes)
+        if self._ended:
+            raise StopAsyncIteration
+        if self._running is None:
+            crew = _Crew(self._client, self._requests, self._concurrency, self.undelivered)
+            self._running = _Running(crew)
+        try:
+            return await self._running.receive.receive()
+        except anyio.EndOfStream:
+            source_error = self._running.crew.source_error
+            await self.aclose()
+            if source_error is not None:
+                raise source_error from None
+            raise StopAsyncIteration from None
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def __aenter__(self) -> Bulk:
         return self
@@ -93,21 +111,39 @@ class Bulk(AsyncIterator[Outcome]):
 
     async def aclose(self) -> None:
         """Start no further text, cancel those under way, and note in `undelivered` what is known of them."""
-        await self._outcomes.aclose()
+        self._ended = True
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+            await running.background.wait()
 
-    async def _run(self) -> AsyncGenerator[Outcome, None]:
-        hand_over, receive = anyio.create_memory_object_stream[Outcome](0)
-        crew = _Crew(self._client, self._requests, self._concurrency, hand_over, self.undelivered)
-        background = Background(crew.work, "pidj send_many")
-        try:
-            async for outcome in receive:
-                yield outcome
-            if crew.source_error is not None:
-                raise crew.source_error
-        finally:
-            receive.close()
-            background.cancel()
-            await background.wait()
+    def __del__(self) -> None:
+        running = getattr(self, "_running", None)
+        if running is None:
+            return
+        warnings.warn(
+            "a send_many loop was left before its end, so nobody learns what became of the texts under way; "
+            "use `async with pidj.messages.send_many(...) as outcomes` and look at outcomes.undelivered",
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+        # The garbage collector may be running in any thread, and after the loop has ended.
+        with contextlib.suppress(RuntimeError):
+            running.background.call_soon(running.stop)
+
+
+class _Running:
+    """A bulk that has begun."""
+
+    def __init__(self, crew: _Crew) -> None:
+        self.crew = crew
+        self.receive = crew.receive
+        self.background = Background(crew.work, "pidj send_many")
+
+    def stop(self) -> None:
+        self.receive.close()
+        self.background.cancel()
 
 
 class _Crew:
@@ -118,12 +154,11 @@ class _Crew:
         client: Pidj,
         requests: Texts,
         concurrency: int,
-        hand_over: anyio.abc.ObjectSendStream[Outcome],
         undelivered: list[Outcome],
     ) -> None:
         self._client = client
         self._concurrency = concurrency
-        self._hand_over = hand_over
+        self._hand_over, self.receive = anyio.create_memory_object_stream[Outcome](0)
         self._undelivered = undelivered
         self._source: Any = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
         self._is_async = isinstance(requests, AsyncIterable)
@@ -138,7 +173,7 @@ class _Crew:
             async with anyio.create_task_group() as group:
                 self._hire(group)
         finally:
-            self._hand_over.close()  # type: ignore[attr-defined]  a memory stream closes without waiting
+            self._hand_over.close()
             await self._close_source()
 
     def _hire(self, group: anyio.abc.TaskGroup) -> None:

@@ -236,7 +236,7 @@ class Pidj(RootCalls):
         row = endpoint_of(request)
         wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
         progress = Progress() if progress is None else progress
-        secrets = self._secrets
+        secrets: tuple[str, ...] = self._secrets
         if row.secret_fields:
             values = (getattr(request, name) for name in row.secret_fields)
             secrets = (*secrets, *(value for value in values if isinstance(value, str)))

@@ -46,6 +46,8 @@ class CallersClient:
         try:
             response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
             content = await self._read(response)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return WireResponse(status_code=response.status_code, headers=headers, content=content)
         except ResponseError as error:
             raise ResponseError(f"{request.endpoint}: {error}", status_code=error.status_code) from None
         except httpx.RemoteProtocolError as error:
@@ -60,8 +62,6 @@ class CallersClient:
             if response is not None:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return WireResponse(status_code=response.status_code, headers=headers, content=content)
 
     async def aclose(self) -> None:
         """Leave the client open: who made it closes it."""

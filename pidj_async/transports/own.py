@@ -16,7 +16,7 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -46,10 +46,18 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
-        self.read = inner.read  # type: ignore[method-assign]  the hot paths go straight through
-        self.write = inner.write  # type: ignore[method-assign]
-        self.aclose = inner.aclose  # type: ignore[method-assign]
-        self.get_extra_info = inner.get_extra_info  # type: ignore[method-assign]
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._inner.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -62,9 +70,24 @@ class _Stream(httpcore.AsyncNetworkStream):
             raise
 
 
-class _Backend(httpcore.AnyIOBackend):
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        return _Stream(await super().connect_tcp(*args, **kwargs))
+class _Backend(httpcore.AsyncNetworkBackend):
+    """httpcore's anyio backend (for asyncio and trio alike), with the streams above."""
+
+    def __init__(self) -> None:
+        self._inner: Any = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
 
 
 class _Origin:
@@ -276,7 +299,8 @@ class OwnConnections:
                 "pass your own httpx.AsyncClient, set up with it, as HttpxTransport(client=...)"
             )
             raise ConfigurationError(msg)
-        if self._ssl_context is None:
+        if self._ssl_context is None and address.startswith("https"):
+            # Loading the certificates takes a while: once, and not for a sandbox on loopback.
             self._ssl_context = httpcore.default_ssl_context()
         factory = httpcore.AsyncConnectionPool(
             ssl_context=self._ssl_context,

@@ -62,7 +62,7 @@ __all__ = ["Receiver", "ReceiverStats", "WebhookReply", "WebhookRequest"]
 
 logger = logging.getLogger("pidj_async.webhooks")
 
-_QUERY_NAMES: Final = (b"secret", b"token")
+_QUERY_NAMES: Final = frozenset({"secret", "token"})
 _MAX_QUERY_FIELDS: Final = 50
 _JSON_TYPES: Final = frozenset(
     {
@@ -385,7 +385,7 @@ class _Guard:
         path = request.path.split("/")
         for count in self._counts:
             yield _encode("/".join(path[-count:]))
-        yield from _query_secrets(_encode(request.query))
+        yield from _query_secrets(request.query)
 
     def _digest(self, value: bytes) -> bytes:
         return hmac.digest(self._key, value, "sha256")
@@ -406,14 +406,11 @@ def _basic_credentials(authorization: str) -> tuple[bytes, ...]:
     return user, password
 
 
-def _query_secrets(query: bytes) -> list[bytes]:
-    try:
-        # A plus sign is a space in a form, and itself wherever somebody pasted a secret without encoding it.
-        pairs = [
-            pair
-            for each in (query, query.replace(b"+", b"%2B"))
-            for pair in parse_qsl(each, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
-        ]
-    except ValueError:  # too many fields
-        return []
-    return [value for name, value in pairs if name in _QUERY_NAMES]
+def _query_secrets(query: str) -> Iterator[bytes]:
+    # A plus sign is a space in a form, and itself wherever somebody pasted a secret without encoding it.
+    for spelling in (query, query.replace("+", "%2B")):
+        try:
+            pairs = parse_qsl(spelling, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+        except ValueError:  # too many fields
+            return
+        yield from (_encode(value) for name, value in pairs if name in _QUERY_NAMES)

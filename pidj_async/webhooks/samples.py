@@ -7,6 +7,7 @@ Five of them follow the vendor's document. The bodies of ``interaction-closed``,
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,7 +83,9 @@ def sample(name: str, /, **overrides: Any) -> dict[str, Any]:
     if name not in _BODIES:
         problem = f"must be one of {', '.join(EVENT_TYPES)}"
         raise InvalidRequestError("name", problem, value=shorten(name))
-    return _merge({"event": name, **copy.deepcopy(_BODIES[name])}, overrides)
+    # By way of JSON and not of `copy.deepcopy`, which would keep one contact in two places one and the same object.
+    body: dict[str, Any] = json.loads(json.dumps(_BODIES[name]))
+    return _merge({"event": name, **body}, overrides)
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOMB_SIZE",
     "CLAIMED_SIZE",
+    "DRIBBLED_SIZE",
     "STEP",
     "accept_then_close",
     "bad_chunking",
@@ -59,6 +60,9 @@ BOMB_SIZE = 200 * 1024 * 1024
 
 CLAIMED_SIZE = 10 * 1024**3
 """Bytes that `huge_body_claimed` promises."""
+
+DRIBBLED_SIZE = 60_000
+"""Bytes that `body_dribbled` promises: a modest number, and 20 minutes' worth."""
 
 _PIECE = b" " * 65_536
 
@@ -107,7 +111,7 @@ def headers_dribbled(connection: Connection, request: Request) -> None:  # noqa:
 def body_dribbled(connection: Connection, request: Request) -> None:  # noqa: ARG001
     """Send the headers at once, then a body byte by byte that never comes to its end."""
     connection.send(
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {CLAIMED_SIZE}\r\n\r\n".encode()
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {DRIBBLED_SIZE}\r\n\r\n".encode()
     )
     _dribble(connection, b'{"code":200,"status":"success","message":"')
 

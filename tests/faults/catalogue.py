@@ -191,7 +191,7 @@ def _good_certificate() -> Certificate:
 
 
 _PATIENCE = 5.0  # seconds
-_IMPATIENT = {"read_timeout": 0.15}
+_IMPATIENT = {"read_timeout": 0.1}
 _SMALL_CAP = {"max_response_bytes": 1024 * 1024}
 
 HEALTHY: tuple[Fault, ...] = (
@@ -212,7 +212,7 @@ FAULTS: tuple[Fault, ...] = (
     # Proven not sent
     Fault(name="dns_failure", start=_unresolvable, expected=_NOT_SENT),
     Fault(name="refused", start=_refused, expected=_NOT_SENT),
-    Fault(name="connect_timeout", start=_never_accepted, expected=_NOT_SENT, transport={"connect_timeout": 0.15}),
+    Fault(name="connect_timeout", start=_never_accepted, expected=_NOT_SENT, transport={"connect_timeout": 0.06}),
     Fault(
         name="tls_expired",
         start=_serving(tls=lambda: certificate(LOOPBACK, "localhost", expired=True)),
@@ -235,14 +235,14 @@ FAULTS: tuple[Fault, ...] = (
         name="tls_handshake_hangs",
         start=_serving(on_accept=wire.never_shake_hands, tls=_good_certificate),
         expected=_NOT_SENT,
-        transport={"connect_timeout": 0.15},
+        transport={"connect_timeout": 0.1},
         fresh_connections=True,
     ),
     Fault(
         name="pool_exhausted",
         start=_serving(wire.hold_until_released),
         expected=_NOT_SENT,
-        transport={"max_connections": 1, "pool_timeout": 0.15},
+        transport={"max_connections": 1, "pool_timeout": 0.06},
         hold=True,
     ),
     # A reply that never came, or not in full
@@ -260,8 +260,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(name="reset_mid_headers", start=_serving(wire.reset_mid_headers), expected=_LOST, fresh_connections=True),
     Fault(name="reset_mid_body", start=_serving(wire.reset_mid_body), expected=_LOST, fresh_connections=True),
-    Fault(name="headers_dribbled", start=_serving(wire.headers_dribbled), expected=_OUT_OF_TIME, deadline=0.4),
-    Fault(name="body_dribbled", start=_serving(wire.body_dribbled), expected=_OUT_OF_TIME, deadline=0.4),
+    Fault(name="headers_dribbled", start=_serving(wire.headers_dribbled), expected=_OUT_OF_TIME, deadline=0.3),
+    Fault(name="body_dribbled", start=_serving(wire.body_dribbled), expected=_OUT_OF_TIME, deadline=0.3),
     Fault(
         name="hang",
         start=_serving(wire.hang),

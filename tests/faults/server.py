@@ -338,6 +338,10 @@ class FaultServer:
         """Wait up to ``timeout`` seconds until no connection is open; whether that came true."""
         return self._wait(lambda: not self._open and not self._somebody_waits(), timeout)
 
+    def wait_for_connections(self, count: int, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds for the ``count``-th connection; whether it came."""
+        return self._wait(lambda: self._accepted >= count, timeout)
+
     def wait_for_requests(self, count: int, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for the ``count``-th request; whether it came."""
         return self._wait(lambda: len(self._requests) >= count, timeout)

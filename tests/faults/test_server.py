@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .behaviours import BOMB_SIZE, CLAIMED_SIZE, hang, refuse
+from .behaviours import BOMB_SIZE, CLAIMED_SIZE, DRIBBLED_SIZE, hang, refuse
 from .catalogue import CALLS, FAULTS, HEALTHY, MAX_ATTEMPTS, UNRESOLVABLE_HOST, Fault, Lab
 from .server import OK_BODY, Behaviour, Connection, FaultServer, trusting_context
 
@@ -349,7 +349,7 @@ def test_body_dribbled() -> None:
             head += probe.read(1)
         pieces = [probe.sock.recv(65_536) for _ in range(10)]
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert f"Content-Length: {CLAIMED_SIZE}\r\n".encode() in head
+    assert f"Content-Length: {DRIBBLED_SIZE}\r\n".encode() in head
     assert b"".join(pieces).startswith(b'{"code":20')
     assert max(map(len, pieces)) < 10
 

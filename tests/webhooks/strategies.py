@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -120,10 +121,9 @@ def _bent_values(rng: random.Random) -> bytes:
         container, key = rng.choice(slots) if slots else (payload, "event")
         change = rng.randrange(3)
         if change == 0:
-            container[key] = rng.choice(_ODD_VALUES)
+            container[key] = copy.deepcopy(rng.choice(_ODD_VALUES))
         elif change == 1 and isinstance(container, dict):
             container[rng.choice(_WORDS)] = container.pop(key)
         else:
-            container[key] = {rng.choice(_WORDS): rng.choice(_ODD_VALUES) for _ in range(3)}
-    # The odd values are shared between bodies; encoding them takes the copy.
+            container[key] = {rng.choice(_WORDS): copy.deepcopy(rng.choice(_ODD_VALUES)) for _ in range(3)}
     return json.dumps(payload, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")  # noqa: PLR2004

@@ -235,7 +235,9 @@ def test_the_persons_number_is_found_whatever_the_shape(name: str, wire: dict[st
 
 def test_an_undocumented_body_is_typed_where_it_can_be() -> None:
     """What an undocumented body shares with the documented ones has types; the rest is in ``extra``, at each level."""
-    event = event_of({"event": "interaction-closed", "interaction": {"uuid": "ci:1", "channel": "text"}, "reason": "done"})
+    event = event_of(
+        {"event": "interaction-closed", "interaction": {"uuid": "ci:1", "channel": "text"}, "reason": "done"}
+    )
     assert Interaction(id="ci:1", extra={"channel": "text"}) == event.interaction
     assert {"reason": "done"} == event.extra
     assert [("reason", "done"), ("interaction.channel", "text")] == list(unnamed_fields(event))
@@ -299,13 +301,15 @@ def test_a_repr_shows_no_number_and_no_message(name: str) -> None:
 
 def test_a_repr_of_something_huge_is_short() -> None:
     """A megabyte in every field does not make a megabyte of log."""
-    event = event_of(sample("opt-out", contact=dict.fromkeys(SPELLINGS[Contact], "x" * 1_000_000), **{"y" * 1_000_000: 1}))
+    event = event_of(
+        sample("opt-out", contact=dict.fromkeys(SPELLINGS[Contact], "x" * 1_000_000), **{"y" * 1_000_000: 1})
+    )
     assert len(repr(event)) < 5_000  # noqa: PLR2004
 
 
 def test_an_unknown_events_name_cannot_break_a_log() -> None:
     """Line breaks and lone surrogates in a name are escaped, length and numbers bounded."""
-    shown = repr(event_of({"event": "x\n\ud800 +18885557777" + "y" * 10_000}))
+    shown = repr(event_of({"event": "x\n\ud800 +18885557777 " + "y" * 10_000}))
     assert "\n" not in shown
     assert "5557777" not in shown
     assert len(shown.encode()) < 300  # noqa: PLR2004
@@ -532,6 +536,8 @@ def test_a_sample_is_the_callers_own() -> None:
     first["contact"]["tags"].append("b")
     first["contact"]["uuid"] = "changed"
     assert sample("contact-created")["contact"]["uuid"].startswith("co:")
+    twice = sample("opt-out", contact={"uuid": "co:1"})
+    assert twice["text"]["contact"]["uuid"] != twice["contact"]["uuid"]
     assert override == {"tags": ["a"]}
 
 

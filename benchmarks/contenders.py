@@ -1,0 +1,248 @@
+"""Who is measured. Each contender sends the same texts, and says so in its own way.
+
+A contender is an async context manager: it is given the base URL and the concurrency, and yields a function that sends a
+dose. What it imports it imports inside: each runs in a process of its own, with nothing else loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+from benchmarks.texts import ACCOUNT_KEY, AUTHORIZATION, GROUP_ID, NUMBERS, PATH, TEXT, TOKEN, Dose, form
+
+if TYPE_CHECKING:
+    from pidj_async import Pidj, SendText
+    from pidj_async.sansio import WireRequest, WireResponse
+    from pidj_async.transports import Progress, Transport
+
+__all__ = ["CLIENT_ALONE", "CONTENDERS", "FLOOR", "HTTPX", "PIDJ", "SEND_MANY", "TRANSPORT", "Contender"]
+
+Send = Callable[[str], Awaitable[object]]
+Drive = Callable[[Dose], Awaitable[None]]
+Contender = Callable[[str, int], AbstractAsyncContextManager[Drive]]
+
+PIDJ: Final = "Pidj.messages.send"
+SEND_MANY: Final = "Pidj.messages.send_many"
+HTTPX: Final = "httpx.AsyncClient"
+TRANSPORT: Final = "HttpxTransport.send"
+FLOOR: Final = "bare asyncio"
+CLIENT_ALONE: Final = "Pidj without I/O"
+
+
+def _crew(send: Send, concurrency: int) -> Drive:
+    async def work(dose: Dose) -> None:
+        for number in dose:
+            await send(number)
+
+    async def drive(dose: Dose) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(work(dose))
+
+    return drive
+
+
+def _pidj(base_url: str, transport: Transport | None = None) -> Pidj:
+    from pidj_async import Pidj  # noqa: PLC0415  see the head of the module
+
+    if transport is None:
+        return Pidj(account_key=ACCOUNT_KEY, token=TOKEN, base_url=base_url)
+    return Pidj(account_key=ACCOUNT_KEY, token=TOKEN, base_url=base_url, transport=transport)
+
+
+@asynccontextmanager
+async def _send(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+    async with _pidj(base_url) as pidj:
+
+        async def send(number: str) -> object:
+            return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
+
+        yield _crew(send, concurrency)
+
+
+@asynccontextmanager
+async def _send_many(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+    from pidj_async import OutcomeState, SendText  # noqa: PLC0415  see the head of the module
+
+    def request(number: str) -> SendText:
+        return SendText(to_number=number, text_body=TEXT, group_id=GROUP_ID)
+
+    async with _pidj(base_url) as pidj:
+
+        async def drive(dose: Dose) -> None:
+            async for outcome in pidj.messages.send_many(map(request, dose), concurrency=concurrency):
+                if outcome.state is not OutcomeState.ACCEPTED:
+                    raise RuntimeError(str(outcome.error))
+
+        yield drive
+
+
+@asynccontextmanager
+async def _httpx(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+    import httpx  # noqa: PLC0415  see the head of the module
+
+    url = f"{base_url}/send"
+    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    # httpx's own 5 seconds are not enough for it to open a thousand connections at once.
+    async with httpx.AsyncClient(limits=limits, timeout=60.0) as client:
+
+        async def send(number: str) -> object:
+            response = await client.post(
+                url,
+                data={"to_number": number, "text_body": TEXT, "group_id": GROUP_ID},
+                auth=(ACCOUNT_KEY, TOKEN),
+            )
+            response.raise_for_status()
+            return response.json()
+
+        yield _crew(send, concurrency)
+
+
+@asynccontextmanager
+async def _transport(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+    from pidj_async.transports import HttpxTransport, Progress  # noqa: PLC0415  see the head of the module
+
+    requests = await _wire_requests(base_url)
+    transport = HttpxTransport()
+    try:
+
+        async def send(number: str) -> object:
+            return await transport.send(requests[number], Progress())
+
+        yield _crew(send, concurrency)
+    finally:
+        await transport.aclose()
+
+
+async def _wire_requests(base_url: str) -> dict[str, WireRequest]:
+    """What the client hands to its transport, overheard, so that it is what the client really sends."""
+    overheard = _Canned()
+    async with _pidj(base_url, overheard) as pidj:
+        requests = {}
+        for number in NUMBERS:
+            await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
+            assert overheard.last is not None  # noqa: S101  it has just sent something
+            requests[number] = overheard.last
+    return requests
+
+
+class _Canned:
+    """A transport that does nothing, and remembers what it was to do."""
+
+    def __init__(self) -> None:
+        from pidj_async.sansio import WireResponse  # noqa: PLC0415  see the head of the module
+
+        self.last: WireRequest | None = None
+        self._response = WireResponse(
+            status_code=200,
+            headers={"content-type": "application/json"},
+            content=b'{"code": 200, "status": "success", "message": "Message sent."}',
+        )
+
+    async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
+        progress.request_started = True
+        self.last = request
+        return self._response
+
+    async def aclose(self) -> None:
+        self.last = None
+
+
+@asynccontextmanager
+async def _client_alone(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+    async with _pidj(base_url, _Canned()) as pidj:
+
+        async def send(number: str) -> object:
+            return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
+
+        yield _crew(send, concurrency)
+
+
+class _BareConnection(asyncio.Protocol):
+    """One request at a time over one connection, and no more HTTP than it takes to find the reply's end."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._reply: asyncio.Future[bytes] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def send(self, request: bytes) -> asyncio.Future[bytes]:
+        assert self._transport is not None  # noqa: S101  whoever has this object has waited for the connection
+        self._reply = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._reply
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, found, body = self._buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        _, _, after = head.partition(b"Content-Length: ")
+        if len(body) < int(after.partition(b"\r\n")[0]):
+            return
+        self._buffer = b""
+        if self._reply is not None and not self._reply.done():
+            if head.startswith(b"HTTP/1.1 200 "):
+                self._reply.set_result(body)
+            else:
+                self._reply.set_exception(RuntimeError("the server said no"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(exc or ConnectionResetError("the server hung up"))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+@asynccontextmanager
+async def _floor(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+    parts = urlsplit(base_url)
+    loop = asyncio.get_running_loop()
+    idle: deque[_BareConnection] = deque()
+    requests = {number: _bare_request(parts.netloc, number) for number in NUMBERS}
+    async with AsyncExitStack() as stack:
+        for _ in range(concurrency):
+            _, connection = await loop.create_connection(_BareConnection, parts.hostname, parts.port)
+            stack.callback(connection.close)
+            idle.append(connection)
+
+        async def send(number: str) -> object:
+            connection = idle.pop()
+            body = await connection.send(requests[number])
+            idle.append(connection)
+            return body
+
+        yield _crew(send, concurrency)
+
+
+def _bare_request(host: str, number: str) -> bytes:
+    body = form(number)
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {AUTHORIZATION}\r\nAccept: application/json\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+CONTENDERS: Mapping[str, Contender] = MappingProxyType(
+    {
+        PIDJ: _send,
+        SEND_MANY: _send_many,
+        HTTPX: _httpx,
+        TRANSPORT: _transport,
+        FLOOR: _floor,
+        CLIENT_ALONE: _client_alone,
+    }
+)
+"""By name, in the order in which they run and are shown."""

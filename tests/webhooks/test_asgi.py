@@ -1,0 +1,426 @@
+"""The ASGI adapter: in process on asyncio and trio, and inside real servers over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import socket
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import hypercorn.asyncio
+import hypercorn.config
+import hypercorn.trio
+import pytest
+import trio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from pidj_async.webhooks import Dispatcher, Event, OptedOut, Receiver, TextReceived, sample
+
+from .strategies import mutate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pidj_async.webhooks.adapters.asgi import ASGIApp
+
+SECRET = "correct-horse-battery"  # noqa: S105
+AUTH = ("pidj", SECRET)
+BODY = json.dumps(sample("opt-out")).encode()
+TIMEOUT = 30
+
+
+@pytest.fixture
+def seen() -> list[Event]:
+    """What the handler has seen."""
+    return []
+
+
+@pytest.fixture
+def dispatcher(seen: list[Event]) -> Dispatcher:
+    """One handler that remembers, and one that fails."""
+    dispatcher = Dispatcher()
+    dispatcher.on(OptedOut)(seen.append)
+
+    @dispatcher.on(TextReceived)
+    async def breaks(event: TextReceived) -> None:
+        raise RuntimeError(event.message)
+
+    return dispatcher
+
+
+# --- in process ---------------------------------------------------------------------------------------------------
+
+
+class Exchange:
+    """The server's side of one request: messages to hand over, and whatever the application answered."""
+
+    def __init__(self, app: ASGIApp, *messages: dict[str, Any], **scope: Any) -> None:
+        self.app = app
+        self.messages = list(messages)
+        self.asked = 0
+        self.sent: list[Any] = []
+        self.scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "path": f"/{SECRET}",
+            "query_string": b"",
+            "headers": [],
+            **scope,
+        }
+
+    async def receive(self) -> dict[str, Any]:
+        self.asked += 1
+        if not self.messages:
+            await anyio.sleep_forever()
+        return self.messages.pop(0)
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    async def run(self) -> int | None:
+        """Return the status, ``None`` if nothing was answered."""
+        await self.app(self.scope, self.receive, self.send)
+        return self.sent[0]["status"] if self.sent else None
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The answer's headers."""
+        return dict(self.sent[0]["headers"])
+
+
+def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    """One message with a piece of the body."""
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+@pytest.mark.anyio
+async def test_a_body_may_come_in_pieces(dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """However it is cut, the event is the same, and the answer is complete."""
+    app = Receiver(dispatcher, secret=SECRET).asgi()
+    pieces = [part(BODY[at : at + 100], more=True) for at in range(0, len(BODY), 100)]
+    exchange = Exchange(app, *pieces, {"type": "http.request"})
+    assert await exchange.run() == 200  # noqa: PLR2004
+    assert [sample("opt-out")] == [event.raw for event in seen]
+    assert exchange.sent[1:] == [{"type": "http.response.body", "body": b'{"status": "received"}'}]
+    assert exchange.headers == {b"content-type": b"application/json", b"content-length": b"22"}
+
+
+@pytest.mark.anyio
+async def test_a_stranger_is_refused_before_the_body_is_read(dispatcher: Dispatcher) -> None:
+    """Not one piece of the body is asked for, and the connection ends with the answer."""
+    exchange = Exchange(Receiver(dispatcher, secret=SECRET).asgi(), part(BODY), path="/guess")
+    assert await exchange.run() == 401  # noqa: PLR2004
+    assert exchange.asked == 0
+    assert exchange.headers[b"connection"] == b"close"
+
+
+@pytest.mark.anyio
+async def test_reading_stops_at_the_limit(dispatcher: Dispatcher) -> None:
+    """An endless body is counted while it arrives, and the rest of it is left where it is."""
+    app = Receiver(dispatcher, secret=SECRET, max_body_bytes=1_000).asgi()
+    exchange = Exchange(app, *[part(b"x" * 400, more=True)] * 1_000)
+    assert await exchange.run() == 413  # noqa: PLR2004
+    assert exchange.asked == 3  # noqa: PLR2004
+    assert exchange.headers[b"connection"] == b"close"
+
+
+@pytest.mark.anyio
+async def test_an_announced_length_over_the_limit_is_refused_unread(dispatcher: Dispatcher) -> None:
+    """``Content-Length`` alone is enough."""
+    app = Receiver(dispatcher, secret=SECRET).asgi()
+    exchange = Exchange(app, headers=[(b"content-length", b"262145")])
+    assert await exchange.run() == 413  # noqa: PLR2004
+    assert exchange.asked == 0
+
+
+@pytest.mark.anyio
+async def test_a_body_that_does_not_arrive_is_not_waited_for(dispatcher: Dispatcher) -> None:
+    """After `body_timeout` seconds the answer is 408."""
+    app = Receiver(dispatcher, secret=SECRET, body_timeout=0.01).asgi()
+    exchange = Exchange(app, part(BODY[:50], more=True))
+    assert await exchange.run() == 408  # noqa: PLR2004
+    assert exchange.headers[b"connection"] == b"close"
+
+
+@pytest.mark.anyio
+async def test_the_time_a_handler_takes_is_not_the_bodys(seen: list[Event]) -> None:
+    """`body_timeout` ends with the body: a slow handler is not cut off."""
+    dispatcher = Dispatcher()
+
+    @dispatcher.on(OptedOut)
+    async def slow(event: OptedOut) -> None:
+        await anyio.sleep(0.05)
+        seen.append(event)
+
+    app = Receiver(dispatcher, secret=SECRET, body_timeout=0.02).asgi()
+    assert await Exchange(app, part(BODY)).run() == 200  # noqa: PLR2004
+    assert len(seen) == 1
+
+
+@pytest.mark.anyio
+async def test_a_client_that_goes_away_is_not_answered(dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """Half a body is no event, even if it happens to be valid JSON."""
+    receiver = Receiver(dispatcher, secret=SECRET)
+    exchange = Exchange(receiver.asgi(), part(BODY, more=True), {"type": "http.disconnect"})
+    assert await exchange.run() is None
+    assert seen == []
+    assert receiver.stats.replies == {}
+
+
+@pytest.mark.anyio
+async def test_http_2_knows_no_connection_header(dispatcher: Dispatcher) -> None:
+    """RFC 9113 forbids it, and strict servers refuse to send it."""
+    exchange = Exchange(Receiver(dispatcher, secret=SECRET).asgi(), path="/guess", http_version="2")
+    assert await exchange.run() == 401  # noqa: PLR2004
+    assert b"connection" not in exchange.headers
+
+
+@pytest.mark.anyio
+async def test_the_lifespan_is_taken_part_in(dispatcher: Dispatcher) -> None:
+    """Startup and shutdown complete, so that servers that insist on them are content."""
+    app = Receiver(dispatcher, secret=SECRET).asgi()
+    exchange = Exchange(app, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}, type="lifespan")
+    await app(exchange.scope, exchange.receive, exchange.send)
+    assert exchange.sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+@pytest.mark.anyio
+async def test_a_websocket_is_refused(dispatcher: Dispatcher) -> None:
+    """It is closed before it is accepted, which servers turn into a 403."""
+    app = Receiver(dispatcher, secret=SECRET).asgi()
+    exchange = Exchange(app, {"type": "websocket.connect"}, type="websocket")
+    await app(exchange.scope, exchange.receive, exchange.send)
+    assert [message["type"] for message in exchange.sent] == ["websocket.close"]
+
+
+@pytest.mark.anyio
+async def test_an_unknown_kind_of_scope_is_an_error(dispatcher: Dispatcher) -> None:
+    """As the ASGI specification asks, so that a server knows what is not supported."""
+    app = Receiver(dispatcher, secret=SECRET).asgi()
+    exchange = Exchange(app, type="carrier-pigeon")
+    with pytest.raises(NotImplementedError, match="carrier-pigeon"):
+        await app(exchange.scope, exchange.receive, exchange.send)
+
+
+def client_of(app: Any) -> httpx.AsyncClient:
+    """A client that talks to the application without a socket, on whichever loop runs."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
+
+
+@pytest.mark.anyio
+async def test_a_client_library_sees_the_same(dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """With the secret in each of its places: 200; otherwise 401; and 500 for a failing handler."""
+    async with client_of(Receiver(dispatcher, secret=SECRET).asgi()) as client:
+        replies = [
+            await client.post("/", content=BODY, auth=AUTH),
+            await client.post(f"/hooks/{SECRET}", content=BODY),
+            await client.post("/", content=BODY, params={"secret": SECRET}),
+            await client.post("/", content=BODY),
+            await client.post("/", content=BODY, auth=("pidj", "wrong")),
+            await client.get("/", auth=AUTH),
+            await client.post("/", json=sample("text-received"), auth=AUTH),
+            await client.post("/", files={"file": b"x"}, auth=AUTH),
+        ]
+    assert [200, 200, 200, 401, 401, 405, 500, 415] == [reply.status_code for reply in replies]
+    assert len(seen) == 3  # noqa: PLR2004
+
+
+@pytest.mark.anyio
+async def test_it_can_be_mounted_in_a_starlette_application(dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """Under any prefix, with and without a `path` of its own."""
+    free = Receiver(dispatcher, secret=SECRET)
+    bound = Receiver(dispatcher, secret=SECRET, path="/bound/pidj")
+    app = Starlette(routes=[Mount("/free", app=free.asgi()), Mount("/bound", app=bound.asgi())])
+    async with client_of(app) as client:
+        paths = [f"/free/{SECRET}", "/bound/pidj", f"/bound/pidj/{SECRET}", "/bound/other"]
+        statuses = [(await client.post(path, content=BODY, auth=AUTH)).status_code for path in paths]
+    assert statuses == [200, 200, 200, 404]
+    assert len(seen) == 3  # noqa: PLR2004
+
+
+async def check_fuzzed_requests(count: int, seed: int) -> None:
+    """So many bent requests, with bent paths and headers, each get an answer that is no server error."""
+    rng = random.Random(seed)  # noqa: S311
+    statuses: dict[int | None, int] = {}
+    app = Receiver(Dispatcher(), secret=SECRET, max_body_bytes=20_000).asgi()
+    for _ in range(count):
+        scope: dict[str, Any] = {
+            "method": rng.choice(["POST"] * 9 + ["GET", "", "P\u00d6ST"]),
+            "path": rng.choice([f"/{SECRET}"] * 9 + ["", "\ud800", "/" + rng.randbytes(9).decode("latin-1")]),
+            "query_string": rng.choice(
+                [b"", rng.randbytes(20), b"secret=" + SECRET.encode(), b"&" * 200, b"token=%ff%"]
+            ),
+            "headers": [
+                (rng.choice([b"authorization", b"content-type", b"content-length", b"x"]), rng.choice(ODD_HEADERS))
+                for _ in range(rng.randrange(3))
+            ],
+        }
+        body = mutate(rng)
+        cut = rng.randrange(len(body) + 1)
+        status = await Exchange(app, part(body[:cut], more=True), part(body[cut:]), **scope).run()
+        statuses[status] = statuses.get(status, 0) + 1
+    assert {200, 400, 401, 405, 413, 415} == statuses.keys()
+
+
+ODD_HEADERS = (
+    b"", b"\xff\xfe", b"Basic", b"Basic \xff", b"Basic Og==", b"Basic ::::", b"application/json", b"text/plain; \x00",
+    b"-1", b"9" * 5_000, b"\xb2", b"1e3", b"multipart/form-data",
+)  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_fuzzed_requests_get_an_answer() -> None:
+    """Method, path, query, headers and body: 1,000 of them, and no 500 and no exception."""
+    await check_fuzzed_requests(1_000, seed=3)
+
+
+@pytest.mark.soak
+@pytest.mark.anyio
+async def test_twenty_thousand_fuzzed_requests_get_an_answer() -> None:
+    """The same, 20,000 times on each event loop."""
+    await check_fuzzed_requests(20_000, seed=4)
+
+
+# --- real servers -------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def in_thread(run: Callable[[], None], stop: Callable[[], object]) -> Iterator[None]:
+    """Run a server beside the test, and end it with the test."""
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def on_uvicorn(app: Any) -> Iterator[int]:
+    """Serve with uvicorn and return the port."""
+    # The socket listens before the server runs, so that nobody has to wait for the server.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, lifespan="on", ws="none", log_config=None, timeout_graceful_shutdown=5)
+        server = uvicorn.Server(config)
+        with in_thread(partial(server.run, sockets=[listener]), partial(setattr, server, "should_exit", True)):
+            yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def on_hypercorn(app: Any, *, backend: str) -> Iterator[int]:
+    """Serve with hypercorn on asyncio or trio and return the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    config = hypercorn.config.Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.graceful_timeout = 5
+    config.accesslog = config.errorlog = None
+    ended = threading.Event()
+
+    async def until_ended() -> None:
+        await anyio.to_thread.run_sync(ended.wait)
+
+    def run() -> None:
+        if backend == "trio":
+            trio.run(partial(hypercorn.trio.serve, app, config, shutdown_trigger=until_ended))
+        else:
+            asyncio.run(hypercorn.asyncio.serve(app, config, shutdown_trigger=until_ended))
+
+    with in_thread(run, ended.set):
+        yield port
+
+
+SERVERS: dict[str, Callable[[Any], contextlib.AbstractContextManager[int]]] = {
+    "uvicorn": on_uvicorn,
+    "hypercorn-asyncio": partial(on_hypercorn, backend="asyncio"),
+    "hypercorn-trio": partial(on_hypercorn, backend="trio"),
+}
+each_server = pytest.mark.parametrize("server", SERVERS)
+
+
+@each_server
+def test_events_arrive_over_http(server: str, dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """On each server the secret is asked for, the event handled, the error kept inside."""
+    receiver = Receiver(dispatcher, secret=SECRET)
+    with SERVERS[server](receiver.asgi()) as port:
+        url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
+            replies = [
+                client.post(f"http://pidj:{SECRET}@127.0.0.1:{port}/", content=BODY),
+                client.post(f"/hooks/{SECRET}", content=BODY),
+                client.post("/", params={"token": SECRET}, content=iter([BODY[:9], BODY[9:]])),
+                client.post("/", content=BODY),
+                client.post("/hooks/wrong", content=BODY),
+                client.post("/", content=b"{", auth=AUTH),
+                client.get("/", auth=AUTH),
+                client.post("/", json=sample("text-received"), auth=AUTH),
+                client.post("/", json=sample("opt-in"), auth=AUTH),
+            ]
+    assert [200, 200, 200, 401, 401, 400, 405, 500, 200] == [reply.status_code for reply in replies]
+    assert [sample("opt-out")] * 3 == [event.raw for event in seen]
+    assert {"error": "a handler failed"} == replies[7].json()
+    assert replies[3].headers["www-authenticate"].startswith("Basic ")
+
+
+def talk(port: int, *pieces: bytes) -> bytes:
+    """Write to a socket until the other side has had enough, and return its status line."""
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                connection.sendall(piece)
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while b"\r\n" not in received and (piece := connection.recv(4096)):
+                received += piece
+    return received.partition(b"\r\n")[0]
+
+
+HEAD = f"POST /{SECRET} HTTP/1.1\r\nHost: x\r\n".encode()
+
+
+@each_server
+def test_a_large_body_is_refused_over_http(server: str, dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """413 for an announced length before a byte of the body came, and for an endless one while it comes."""
+    with SERVERS[server](Receiver(dispatcher, secret=SECRET, max_body_bytes=1_000).asgi()) as port:
+        announced = talk(port, HEAD + b"Content-Length: 1001\r\n\r\n")
+        endless = talk(port, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"80\r\n" + b"x" * 128 + b"\r\n"] * 20)
+    assert announced.startswith(b"HTTP/1.1 413")
+    assert endless.startswith(b"HTTP/1.1 413")
+    assert seen == []
+
+
+@each_server
+def test_a_slow_body_is_refused_over_http(server: str, dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """408 for a body that stops halfway."""
+    with SERVERS[server](Receiver(dispatcher, secret=SECRET, body_timeout=0.2).asgi()) as port:
+        status = talk(port, HEAD + b"Content-Length: 500\r\n\r\n" + BODY[:100])
+    assert status.startswith(b"HTTP/1.1 408")
+    assert seen == []
+
+
+@pytest.mark.parametrize("server", ["hypercorn-asyncio", "hypercorn-trio"])
+def test_events_arrive_over_http_2(server: str, dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """The same over HTTP/2, refusals before the body included."""
+    with SERVERS[server](Receiver(dispatcher, secret=SECRET, max_body_bytes=1_000_000).asgi()) as port:
+        url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, http1=False, http2=True, timeout=TIMEOUT, trust_env=False) as client:
+            replies = [
+                client.post("/", content=BODY, auth=AUTH),
+                client.post("/", content=BODY),
+                client.post(f"/{SECRET}", content=BODY),
+            ]
+    assert [("HTTP/2", 200), ("HTTP/2", 401), ("HTTP/2", 200)] == [
+        (one.http_version, one.status_code) for one in replies
+    ]
+    assert len(seen) == 2  # noqa: PLR2004
