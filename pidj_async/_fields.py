@@ -17,8 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin
-from typing import dataclass_transform
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
 from urllib.parse import urlsplit
 
 import attrs

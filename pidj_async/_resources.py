@@ -1,4 +1,4 @@
-"""The client's methods. Generated from the endpoint table by ``tools/generate_resources.py``: do not edit."""
+"""The client's methods, made from the endpoint table by ``tools/generate_resources.py``: do not edit."""
 
 from __future__ import annotations
 
@@ -28,17 +28,7 @@ if TYPE_CHECKING:
         User,
     )
 
-__all__ = [
-    "Contacts",
-    "Groups",
-    "Messages",
-    "RootCalls",
-    "SeriesCalls",
-    "Sso",
-    "Surveys",
-    "Tasks",
-    "Users",
-]
+__all__ = ["Contacts", "Groups", "Messages", "RootCalls", "SeriesCalls", "Sso", "Surveys", "Tasks", "Users"]
 
 
 class _Calls:
@@ -66,7 +56,7 @@ class RootCalls(_Calls):
 
 
 class Messages(SendsMany, _Calls):
-    """``pidj.messages``"""
+    """The calls under ``pidj.messages``."""
 
     async def send(
         self,
@@ -98,17 +88,13 @@ class Messages(SendsMany, _Calls):
         """
         return await self._client.execute(
             requests.SendText(
-                to_number=to_number,
-                text_body=text_body,
-                from_number=from_number,
-                group_id=group_id,
-                truncate=truncate,
+                to_number=to_number, text_body=text_body, from_number=from_number, group_id=group_id, truncate=truncate
             )
         )
 
 
 class Tasks(_Calls):
-    """``pidj.tasks``"""
+    """The calls under ``pidj.tasks``."""
 
     async def initiate(
         self,
@@ -156,7 +142,7 @@ class Tasks(_Calls):
 
 
 class Users(_Calls):
-    """``pidj.users``"""
+    """The calls under ``pidj.users``."""
 
     async def get(self, user_id: str) -> User:
         """Fetch a user.
@@ -331,14 +317,10 @@ class Users(_Calls):
 
 
 class Sso(_Calls):
-    """``pidj.sso``"""
+    """The calls under ``pidj.sso``."""
 
     async def create_url(
-        self,
-        *,
-        user_uuid: str | Unset = UNSET,
-        external_id: str | Unset = UNSET,
-        next: str | Unset = UNSET,
+        self, *, user_uuid: str | Unset = UNSET, external_id: str | Unset = UNSET, next: str | Unset = UNSET
     ) -> SsoUrl:
         """Make a URL that signs a user in. It works for 60 seconds, for whoever has it: treat it as a secret.
 
@@ -356,14 +338,12 @@ class Sso(_Calls):
             ResponseError: The reply is not what the API promises.
         """
         return await self._client.execute(
-            requests.CreateSsoUrl(
-                user_uuid=user_uuid, external_id=external_id, next=next
-            )
+            requests.CreateSsoUrl(user_uuid=user_uuid, external_id=external_id, next=next)
         )
 
 
 class Contacts(_Calls):
-    """``pidj.contacts``"""
+    """The calls under ``pidj.contacts``."""
 
     async def get(self, contact_id: str) -> Contact:
         """Fetch a contact.
@@ -580,8 +560,8 @@ class Contacts(_Calls):
     async def send_consent_text(self, contact_id: str, group_id: str) -> Confirmation:
         """Ask a contact by text for consent to be texted.
 
-        Safe to call at any time: Pidj sends the question only when it is due, and refuses otherwise (consent is not set up,
-        the group is exempt, the contact has been asked already).
+        Safe to call at any time: Pidj sends the question only when it is due, and refuses otherwise (consent is not set
+        up, the group is exempt, the contact has been asked already).
 
         Args:
             contact_id: The contact (``co:…``).
@@ -593,9 +573,7 @@ class Contacts(_Calls):
             TransportError: No usable reply, also after trying again.
             ResponseError: The reply is not what the API promises.
         """
-        return await self._client.execute(
-            requests.SendConsentText(contact_id, group_id)
-        )
+        return await self._client.execute(requests.SendConsentText(contact_id, group_id))
 
     async def check_consent(self, contact_id: str, group_id: str) -> ConsentCheck:
         """Tell whether a contact must still consent before a group may text them.
@@ -624,7 +602,7 @@ class Contacts(_Calls):
 
 
 class Groups(_Calls):
-    """``pidj.groups``"""
+    """The calls under ``pidj.groups``."""
 
     async def list(self) -> tuple[Group, ...]:
         """Fetch all active groups.
@@ -638,7 +616,7 @@ class Groups(_Calls):
 
 
 class SeriesCalls(_Calls):
-    """``pidj.series``"""
+    """The calls under ``pidj.series``."""
 
     async def subscribe(
         self,
@@ -693,7 +671,7 @@ class SeriesCalls(_Calls):
 
 
 class Surveys(_Calls):
-    """``pidj.surveys``"""
+    """The calls under ``pidj.surveys``."""
 
     async def initiate(
         self,
@@ -724,11 +702,7 @@ class Surveys(_Calls):
         """
         return await self._client.execute(
             requests.InitiateSurvey(
-                survey_id,
-                contact_id=contact_id,
-                to_number=to_number,
-                from_number=from_number,
-                group_id=group_id,
+                survey_id, contact_id=contact_id, to_number=to_number, from_number=from_number, group_id=group_id
             )
         )
 

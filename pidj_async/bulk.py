@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
@@ -101,7 +101,7 @@ class Bulk(AsyncIterator[Outcome]):
             await self.aclose()
             raise
 
-    async def __aenter__(self) -> Bulk:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import attrs
@@ -23,7 +23,14 @@ from pidj_async.endpoints import endpoint_of
 from pidj_async.errors import ConfigurationError, NotSentError, OutcomeUnknownError, PidjError, TransportError
 from pidj_async.outcomes import OutcomeState, outcome_state
 from pidj_async.retries import Retry, RetryBudget, RetryPolicy
-from pidj_async.sansio import DEFAULT_BASE_URL, Reply, basic_authorization, build_request, check_base_url, parse_response
+from pidj_async.sansio import (
+    DEFAULT_BASE_URL,
+    Reply,
+    basic_authorization,
+    build_request,
+    check_base_url,
+    parse_response,
+)
 from pidj_async.transports import Progress, Transport, TransportName, make_transport
 
 if TYPE_CHECKING:
@@ -157,9 +164,7 @@ class Pidj(RootCalls):
             user_agent=user_agent,
         )
 
-    def with_options(
-        self, *, retry: Retry | Unset = UNSET, deadline: float | None | Unset = UNSET
-    ) -> Pidj:
+    def with_options(self, *, retry: Retry | Unset = UNSET, deadline: float | None | Unset = UNSET) -> Pidj:
         """Return a client that differs in these options and shares everything else, connections included.
 
         Closing it does nothing; the client it came from closes the connections of both.
@@ -170,11 +175,11 @@ class Pidj(RootCalls):
         """
         other = copy.copy(self)
         if retry is not UNSET:
-            other._retry = retry
+            other._retry = retry  # noqa: SLF001  another of ourselves
         if deadline is not UNSET:
-            other._deadline = _check_deadline(deadline)
-        other._owns_transport = False
-        other._attach_namespaces()
+            other._deadline = _check_deadline(deadline)  # noqa: SLF001
+        other._owns_transport = False  # noqa: SLF001
+        other._attach_namespaces()  # noqa: SLF001
         return other
 
     @property
@@ -187,7 +192,7 @@ class Pidj(RootCalls):
         """What carries this client's requests."""
         return self._transport
 
-    async def __aenter__(self) -> Pidj:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -296,9 +301,7 @@ class Pidj(RootCalls):
                     )
                 return reply if progress.attempts == 1 else attrs.evolve(reply, attempts=progress.attempts)
 
-    def _wait_before_retry(
-        self, row: Endpoint[Any], attempt: int, error: PidjError, give_up_at: float
-    ) -> float | None:
+    def _wait_before_retry(self, row: Endpoint[Any], attempt: int, error: PidjError, give_up_at: float) -> float | None:
         backoff = self._retry(row, attempt, error)
         if backoff is None:
             return None

@@ -34,6 +34,7 @@ from pidj_async.requests import SendText
 
 __all__ = ["Outcome", "OutcomeState", "outcome_state"]
 
+
 class OutcomeState(StrEnum):
     """What is known about a request."""
 

@@ -318,13 +318,15 @@ class CreateContact(Request[CreatedContact]):
         group: The group to assign the contact to, by its full name or its id (``gr:…``).
         timezone: An IANA time zone, case-sensitive. The account's if left out.
         external_id: The id of the contact in your own system.
-        home_street_1: Home address: street, at most 200 characters. With the postal code given too, Pidj looks up the rest.
+        home_street_1: Home address: street, at most 200 characters. With the postal code given too, Pidj looks
+            up the rest.
         home_street_2: Home address: second line, at most 200 characters.
         home_city: Home address: city, at most 200 characters.
         home_state: Home address: the two letters of a US state or territory.
         home_postal: Home address: ZIP code (5 digits, or ZIP+4), or a British, Canadian or Australian code.
         home_country: Home address: ISO 3166-1 alpha-2 or alpha-3 code.
-        business_street_1: Business address: street, at most 200 characters. With the postal code given too, Pidj looks up the rest.
+        business_street_1: Business address: street, at most 200 characters. With the postal code given too, Pidj looks
+            up the rest.
         business_street_2: Business address: second line, at most 200 characters.
         business_city: Business address: city, at most 200 characters.
         business_state: Business address: the two letters of a US state or territory.
@@ -369,13 +371,15 @@ class UpdateContact(Request[Confirmation]):
         display_name: What to call the contact, if not by first and last name.
         group: The group to assign the contact to, by its full name or its id (``gr:…``).
         timezone: An IANA time zone, case-sensitive.
-        home_street_1: Home address: street, at most 200 characters. With the postal code given too, Pidj looks up the rest.
+        home_street_1: Home address: street, at most 200 characters. With the postal code given too, Pidj looks
+            up the rest.
         home_street_2: Home address: second line, at most 200 characters.
         home_city: Home address: city, at most 200 characters.
         home_state: Home address: the two letters of a US state or territory.
         home_postal: Home address: ZIP code (5 digits, or ZIP+4), or a British, Canadian or Australian code.
         home_country: Home address: ISO 3166-1 alpha-2 or alpha-3 code.
-        business_street_1: Business address: street, at most 200 characters. With the postal code given too, Pidj looks up the rest.
+        business_street_1: Business address: street, at most 200 characters. With the postal code given too, Pidj looks
+            up the rest.
         business_street_2: Business address: second line, at most 200 characters.
         business_city: Business address: city, at most 200 characters.
         business_state: Business address: the two letters of a US state or territory.
@@ -421,8 +425,8 @@ class DeleteContact(Request[Confirmation]):
 class SendConsentText(Request[Confirmation]):
     """Ask a contact by text for consent to be texted.
 
-    Safe to call at any time: Pidj sends the question only when it is due, and refuses otherwise (consent is not set up,
-    the group is exempt, the contact has been asked already).
+    Safe to call at any time: Pidj sends the question only when it is due, and refuses otherwise (consent is not set
+    up, the group is exempt, the contact has been asked already).
 
     Args:
         contact_id: The contact (``co:…``).

@@ -117,8 +117,8 @@ NO_RETRIES = RetryPolicy(max_attempts=1)
 class RetryBudget:
     """How many retries a client may make beside its successes.
 
-    Each retry takes one token, each success gives back a part of one. While Pidj is well, there are always tokens; in an
-    outage they run out, and calls fail at once instead of each being tried several times.
+    Each retry takes one token, each success gives back a part of one. While Pidj is well, there are always tokens; in
+    an outage they run out, and calls fail at once instead of each being tried several times.
 
     Attributes:
         capacity: Tokens to begin with, and at most.

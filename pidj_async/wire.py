@@ -26,8 +26,8 @@ __all__ = ["MissingFieldError", "decode_json", "encode_form", "encode_path", "st
 
 M = TypeVar("M")
 
-_TRUE = frozenset({True, 1, "1", "true", "yes"})
-_FALSE = frozenset({False, 0, "0", "", "false", "no"})
+_TRUE = frozenset({1, "1", "true", "yes"})
+_FALSE = frozenset({0, "0", "", "false", "no"})
 
 _ENVELOPE = frozenset({"code", "status", "message"})
 
@@ -147,12 +147,16 @@ def _converter() -> Converter:
 
 
 @cache
-def _reader(model: type[Any], renames: tuple[tuple[str, str], ...], envelope: bool) -> Callable[[Mapping[str, Any]], Any]:
+def _reader(
+    model: type[Any],
+    renames: tuple[tuple[str, str], ...],
+    envelope: bool,  # noqa: FBT001  cached
+) -> Callable[[Mapping[str, Any]], Any]:
     converter = _converter()
     wire_names = dict(renames)
     attrs.resolve_types(model)
     plan = []
-    required = set()
+    required: set[str] = set()
     for attribute in attrs.fields(model):
         if attribute.name == "extra":
             continue
@@ -183,4 +187,3 @@ def _reader(model: type[Any], renames: tuple[tuple[str, str], ...], envelope: bo
         return model(**found, extra=MappingProxyType(extra)) if extra else model(**found)
 
     return read
-

@@ -2,8 +2,8 @@
 
     python tools/generate_resources.py [--check]
 
-Why a generated module and not a descriptor: both were tried in pyright's language server. See "How the methods are made"
-in docs/architecture.md.
+Why a generated module and not a descriptor: both were tried in pyright's language server. See "How the methods are
+made" in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ TARGET = Path(__file__).parent.parent / "pidj_async" / "_resources.py"
 
 CLASSES = {
     None: ("RootCalls", "_Calls", "The calls that stand on the client itself."),
-    "messages": ("Messages", "SendsMany", "``pidj.messages``"),
-    "tasks": ("Tasks", "_Calls", "``pidj.tasks``"),
-    "users": ("Users", "_Calls", "``pidj.users``"),
-    "sso": ("Sso", "_Calls", "``pidj.sso``"),
-    "contacts": ("Contacts", "_Calls", "``pidj.contacts``"),
-    "groups": ("Groups", "_Calls", "``pidj.groups``"),
-    "series": ("SeriesCalls", "_Calls", "``pidj.series``"),
-    "surveys": ("Surveys", "_Calls", "``pidj.surveys``"),
+    "messages": ("Messages", "SendsMany", "The calls under ``pidj.messages``."),
+    "tasks": ("Tasks", "_Calls", "The calls under ``pidj.tasks``."),
+    "users": ("Users", "_Calls", "The calls under ``pidj.users``."),
+    "sso": ("Sso", "_Calls", "The calls under ``pidj.sso``."),
+    "contacts": ("Contacts", "_Calls", "The calls under ``pidj.contacts``."),
+    "groups": ("Groups", "_Calls", "The calls under ``pidj.groups``."),
+    "series": ("SeriesCalls", "_Calls", "The calls under ``pidj.series``."),
+    "surveys": ("Surveys", "_Calls", "The calls under ``pidj.surveys``."),
 }
 
 
@@ -91,7 +91,9 @@ def docstring(row: Endpoint[Any]) -> str:
         parts.append("    TransportError: No usable reply, also after trying again.")
     else:
         parts.append("    NotSentError: Proven: nothing left this machine.")
-        parts.append("    OutcomeUnknownError: It may have been acted on. It is not tried again: it is not safe to repeat.")
+        parts.append(
+            "    OutcomeUnknownError: It may have been acted on. It is not tried again: it is not safe to repeat."
+        )
     parts.append("    ResponseError: The reply is not what the API promises.")
     return "\n".join(parts)
 
@@ -101,9 +103,7 @@ def method(row: Endpoint[Any], positional: set[str]) -> str:
     first = [parameter(field) for field in fields if field.name in positional]
     rest = [parameter(field) for field in fields if field.name not in positional]
     signature = ["self", *first, *(["*"] if rest else []), *rest]
-    arguments = [
-        field.name if field.name in positional else f"{field.name}={field.name}" for field in fields
-    ]
+    arguments = [field.name if field.name in positional else f"{field.name}={field.name}" for field in fields]
     doc = textwrap.indent(f'"""{docstring(row)}\n"""', "        ").replace("        \n", "\n")
     trailing = "," if len(signature) > 3 else ""
     return (
@@ -122,7 +122,7 @@ def module() -> str:
     models = sorted({row.model.__name__ for row in TABLE})
     names = sorted(name for name, *_ in CLASSES.values())
     lines = [
-        '"""The client\'s methods. Generated from the endpoint table by ``tools/generate_resources.py``: do not edit."""',
+        '"""The client\'s methods, made from the endpoint table by ``tools/generate_resources.py``: do not edit."""',
         "",
         "from __future__ import annotations",
         "",
@@ -147,10 +147,11 @@ def module() -> str:
         '    def __init__(self, client: "Pidj") -> None:',
         "        self._client = client",
         "",
-        '    def __repr__(self) -> str:',
+        "    def __repr__(self) -> str:",
         '        return f"<{type(self).__name__} of {self._client!r}>"',
         "",
     ]
+
     def place(row: Endpoint[Any]) -> int:
         return list(CLASSES).index(row.namespace)
 

@@ -1,7 +1,7 @@
 """What a transport is.
 
-Its most important duty is to tell what is known about a request that failed: `NotSentError` only if it is proven that no
-byte of the request left this machine, `OutcomeUnknownError` otherwise.
+Its most important duty is to tell what is known about a request that failed: `NotSentError` only if it is proven that
+no byte of the request left this machine, `OutcomeUnknownError` otherwise.
 """
 
 from __future__ import annotations

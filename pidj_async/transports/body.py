@@ -41,7 +41,8 @@ class BodyReader:
         elif encoding == "deflate":
             self._inflate = zlib.decompressobj()
         elif encoding not in {"", "identity"}:
-            raise self._error(f"it is encoded as {shorten(encoding, 20)}, which was not asked for")
+            msg = f"it is encoded as {shorten(encoding, 20)}, which was not asked for"
+            raise self._error(msg)
         if self._inflate is None and declared.isdecimal() and int(declared[:20]) > limit:
             raise self._too_large()
 
@@ -56,14 +57,16 @@ class BodyReader:
                 # One byte over the limit is enough to know, however much a small chunk may expand to.
                 self._keep(self._inflate.decompress(chunk, self._limit - self._size + 1))
             except zlib.error:
-                raise self._error("its compressed body is damaged") from None
+                msg = "its compressed body is damaged"
+                raise self._error(msg) from None
             chunk = self._inflate.unconsumed_tail
 
     def finish(self) -> bytes:
         """Return the whole body."""
         # A reply without any body (204, or a bare 5xx) may still name an encoding.
         if self._inflate is not None and self._begun and not self._inflate.eof:
-            raise self._error("its compressed body is cut off")
+            msg = "its compressed body is cut off"
+            raise self._error(msg)
         return b"".join(self._chunks)
 
     def _keep(self, data: bytes) -> None:

@@ -49,7 +49,8 @@ class CallersClient:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return WireResponse(status_code=response.status_code, headers=headers, content=content)
         except ResponseError as error:
-            raise ResponseError(f"{request.endpoint}: {error}", status_code=error.status_code) from None
+            msg = f"{request.endpoint}: {error}"
+            raise ResponseError(msg, status_code=error.status_code) from None
         except httpx.RemoteProtocolError as error:
             if response is not None and not is_cut_off(error):
                 msg = f"{request.endpoint}: HTTP {response.status_code}, but the body is not framed as HTTP prescribes"
@@ -82,7 +83,7 @@ class CallersClient:
             try:
                 async for _ in chunks:
                     pass
-            except Exception:  # noqa: BLE001  the reply is given up: how it ends says nothing
+            except Exception:  # noqa: BLE001, S110  the reply is given up: how it ends says nothing
                 pass
             raise
         return body.finish()

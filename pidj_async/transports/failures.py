@@ -49,6 +49,7 @@ class Tracer:
         self.seen = False
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event."""
         self.seen = True
         if event.endswith(".send_request_headers.started"):
             request = info.get("request")
@@ -64,9 +65,7 @@ def is_cut_off(error: Exception) -> bool:
     return "peer closed connection" in text or "disconnected" in text
 
 
-def transport_error(
-    error: Exception, *, host: str, request_started: bool, traced: bool, call: str
-) -> TransportError:
+def transport_error(error: Exception, *, host: str, request_started: bool, traced: bool, call: str) -> TransportError:
     """Say what a transport's exception means for the request.
 
     Args:

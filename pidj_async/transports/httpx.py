@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pidj_async.errors import ConfigurationError
 from pidj_async.transports.own import OwnConnections
@@ -110,7 +110,7 @@ class HttpxTransport:
         """Close the connections this transport opened. A client of your own stays open."""
         await self._engine.aclose()
 
-    async def __aenter__(self) -> HttpxTransport:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

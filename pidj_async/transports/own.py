@@ -90,6 +90,24 @@ class _Backend(httpcore.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
+class _Content:
+    """A request's body. Not an async generator: one that is cancelled half-way is left to the garbage collector."""
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> _Content:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, b""
+        if not content:
+            raise StopAsyncIteration
+        return content
+
+
 class _Origin:
     """A scheme, host and port, and the connections to it."""
 
@@ -170,18 +188,17 @@ class OwnConnections:
                     request.method,
                     httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
                     headers=self._headers(request, origin),
-                    content=request.content or None,
+                    content=_Content(request.content),
                     extensions={"timeout": self._timeouts, "trace": Tracer(progress)},
                 )
             )
             status_code = response.status
-            headers = {
-                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
-            }
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             content = await self._read(connection, response, headers)
             clean = True
         except ResponseError as error:
-            raise ResponseError(f"{request.endpoint}: {error}", status_code=error.status_code) from None
+            msg = f"{request.endpoint}: {error}"
+            raise ResponseError(msg, status_code=error.status_code) from None
         except httpcore.RemoteProtocolError as error:
             # Its text may quote what the server wrote, which may quote what we sent: it is not passed on.
             if status_code is not None and not is_cut_off(error):
@@ -216,7 +233,7 @@ class OwnConnections:
                 try:
                     async for _ in chunks:
                         pass
-                except Exception:  # noqa: BLE001  the connection is closed: how it ends says nothing
+                except Exception:  # noqa: BLE001, S110  the connection is closed: how it ends says nothing
                     pass
             raise
         await response.aclose()
@@ -271,9 +288,7 @@ class OwnConnections:
         self._open.add(connection)
         return connection
 
-    async def _put_back(
-        self, origin: _Origin, connection: httpcore.AsyncConnectionInterface, *, clean: bool
-    ) -> None:
+    async def _put_back(self, origin: _Origin, connection: httpcore.AsyncConnectionInterface, *, clean: bool) -> None:
         if not clean or self._closed or not connection.is_idle():
             await self._discard(connection)
             return

@@ -207,7 +207,7 @@ class Dispatcher:
             msg = "say which events: @dispatcher.on(TextReceived), or @dispatcher.on(Event) for all of them"
             raise TypeError(msg)
         for event_type in event_types:
-            if not (isinstance(event_type, type) and issubclass(event_type, Event)):
+            if not _is_event_class(event_type):
                 msg = f"@dispatcher.on() takes classes of event, such as TextReceived; got {event_type!r}"
                 raise TypeError(msg)
 
@@ -306,6 +306,10 @@ def _check_annotation(
             takes = " | ".join(each.__name__ for each in accepted)
             msg = f"handler {name} is registered for {event_type.__name__} but its {parameter!r} is annotated {takes}"
             raise TypeError(msg)
+
+
+def _is_event_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Event)
 
 
 def _is_union(annotation: object) -> bool:

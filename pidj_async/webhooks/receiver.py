@@ -175,7 +175,7 @@ class Receiver:
             no text, `path` does not begin with ``/``, or a limit is not positive.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         dispatcher: Dispatcher,
         *,
@@ -331,7 +331,7 @@ def _announced_length(content_length: str) -> int:
 # --- the secret ---------------------------------------------------------------------------------------------------
 
 
-def _check_secrets(secret: str | Iterable[str] | None, *, insecure: bool) -> tuple[str, ...]:
+def _check_secrets(secret: object, *, insecure: bool) -> tuple[str, ...]:
     if secret is None:
         if insecure:
             return ()

@@ -81,8 +81,8 @@ def sample(name: str, /, **overrides: Any) -> dict[str, Any]:
         InvalidRequestError: Pidj has no event of that name.
     """
     if name not in _BODIES:
-        problem = f"must be one of {', '.join(EVENT_TYPES)}"
-        raise InvalidRequestError("name", problem, value=shorten(name))
+        field, problem = "name", f"must be one of {', '.join(EVENT_TYPES)}"
+        raise InvalidRequestError(field, problem, value=shorten(name))
     # By way of JSON and not of `copy.deepcopy`, which would keep one contact in two places one and the same object.
     body: dict[str, Any] = json.loads(json.dumps(_BODIES[name]))
     return _merge({"event": name, **body}, overrides)

@@ -35,7 +35,7 @@ from .server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from contextlib import AbstractContextManager
 
     from pidj_async.errors import PidjError
@@ -149,13 +149,13 @@ def _unresolvable() -> contextlib.nullcontext[Lab]:
 
 
 @contextlib.contextmanager
-def _refused() -> Iterator[Lab]:
+def _refused() -> Generator[Lab]:
     with refused_port() as port:
         yield Lab(Nowhere(f"http://{LOOPBACK}:{port}{API_PATH}"))
 
 
 @contextlib.contextmanager
-def _never_accepted() -> Iterator[Lab]:
+def _never_accepted() -> Generator[Lab]:
     with FullBacklog() as target:
         yield Lab(target)
 
@@ -167,7 +167,7 @@ def _serving(
     tls: Callable[[], Certificate] | None = None,
 ) -> Callable[[], AbstractContextManager[Lab]]:
     @contextlib.contextmanager
-    def start() -> Iterator[Lab]:
+    def start() -> Generator[Lab]:
         behaviour = Behaviour(on_accept=on_accept, on_request=on_request)
         with FaultServer(behaviour, tls=None if tls is None else tls()) as server:
             yield Lab(server)
@@ -177,7 +177,7 @@ def _serving(
 
 def _redirecting(status: str) -> Callable[[], AbstractContextManager[Lab]]:
     @contextlib.contextmanager
-    def start() -> Iterator[Lab]:
+    def start() -> Generator[Lab]:
         with FaultServer(Behaviour(), host=OTHER_HOST) as bystander:
             behaviour = Behaviour(on_request=wire.redirect(status, f"{bystander.base_url}/contacts"))
             with FaultServer(behaviour) as server:

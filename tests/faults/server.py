@@ -28,7 +28,7 @@ import trustme
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from types import TracebackType
 
 __all__ = [
@@ -188,7 +188,7 @@ class Connection:
 
 
 @contextlib.contextmanager
-def _client_may_be_gone() -> Iterator[None]:
+def _client_may_be_gone() -> Generator[None]:
     try:
         yield
     except OSError as error:  # ssl.SSLError and TimeoutError among them
@@ -530,7 +530,7 @@ class Nowhere:
 
 
 @contextlib.contextmanager
-def refused_port() -> Iterator[int]:
+def refused_port() -> Generator[int]:
     """A port that refuses connections, and that nobody else can take meanwhile."""
     # Bound and not listening: closing it instead would free the number for the next process that asks.
     with socket.socket() as holder:

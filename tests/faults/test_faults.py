@@ -31,13 +31,13 @@ from .catalogue import CALLS, FAULTS, HEALTHY, MAX_ATTEMPTS, CallName, Fault, La
 from .server import Behaviour, FaultServer, trusting_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Generator, Iterator
 
 
 pytestmark = pytest.mark.anyio
 
 ACCOUNT_KEY = "fault-key"
-TOKEN = "fault-token-secret"  # noqa: S105 - a made-up one, which must never be seen again
+TOKEN = "fault-token-secret"
 PHONE_NUMBER = "+18885553333"
 TEXT = "rendezvous-behind-the-mill"
 GROUP_ID = "gr:04207209-7f61-5801-a3bd-958ecff19f77"
@@ -57,7 +57,7 @@ _BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_collections() -> Iterator[None]:
+def _quick_collections() -> Generator[None]:
     # Every test collects garbage; what was there before the first one need not be looked at hundreds of times.
     gc.collect()
     gc.freeze()
@@ -71,7 +71,7 @@ def _quick_collections() -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def client_of(
     lab: Lab, *, engine: Engine = "own", deadline: float = 20.0, transport: dict[str, Any] | None = None
-) -> AsyncIterator[Pidj]:
+) -> AsyncGenerator[Pidj]:
     """A client of the laboratory, over connections of its own or over an ``httpx.AsyncClient`` of the caller's."""
     options = transport or {}
     async with contextlib.AsyncExitStack() as stack:
@@ -212,7 +212,7 @@ def told(said: str, log: pytest.LogCaptureFixture, *, error: PidjError | None) -
 
 
 @contextlib.asynccontextmanager
-async def occupied(pidj: Pidj, lab: Lab) -> AsyncIterator[None]:
+async def occupied(pidj: Pidj, lab: Lab) -> AsyncGenerator[None]:
     """Let another call wait for its reply on the client's only connection."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(make, "contacts.list", pidj)
@@ -278,7 +278,7 @@ async def test_a_fault_ends_as_the_catalogue_says(
 ) -> None:
     """The error is the right one, the wire saw no request too many, and neither a socket nor a secret leaked."""
     observed = await observe(fault, call, engine="own", backend=anyio_backend_name, log=caplog)
-    assert observed == expected_of(fault, call)
+    assert expected_of(fault, call) == observed
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -288,7 +288,7 @@ async def test_a_callers_own_client_fails_the_same_way(
 ) -> None:
     """Whoever passes an ``httpx.AsyncClient`` gets the same errors and the same promises."""
     observed = await observe(fault, call, engine="callers", backend=anyio_backend_name, log=caplog)
-    assert observed == expected_of(fault, call)
+    assert expected_of(fault, call) == observed
 
 
 # Beyond the matrix ------------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ async def test_an_unusable_reply_keeps_its_status(name: str, status_code: int) -
     """The status tells whether a text was most likely accepted, so it survives whatever is wrong with the body."""
     error = await fail(_BY_NAME[name], "messages.send")
     assert isinstance(error, ResponseError)
-    assert error.status_code == status_code
+    assert status_code == error.status_code
 
 
 @pytest.mark.parametrize("engine", ["own", "callers"])
@@ -392,7 +392,7 @@ async def test_a_safe_call_succeeds_once_the_fault_is_over(name: str, call: Call
     with FaultServer(Behaviour(on_request=MENDING[name]), then_ok=2) as server:
         async with client_of(Lab(server)) as pidj:
             await make(call, pidj)
-        assert len(server.requests) == 3
+        assert 3 == len(server.requests)
 
 
 async def test_a_text_is_sent_once_the_server_has_time() -> None:
@@ -445,11 +445,11 @@ async def test_a_cancelled_call_leaves_nothing_behind(name: str, engine: Engine,
                     tasks.cancel_scope.cancel()
                 assert await anyio.to_thread.run_sync(lab.target.wait_all_closed, PATIENCE)
                 # Also where no server could see it: a connection that was never made has a socket too.
-                assert sockets() - lab_only == frozenset()
+                assert frozenset() == sockets() - lab_only
         gc.collect()
     assert [str(one.message) for one in warned] == []
-    assert sockets() - sockets_before == frozenset()
-    assert count_tasks(anyio_backend_name) == tasks_before
+    assert frozenset() == sockets() - sockets_before
+    assert tasks_before == count_tasks(anyio_backend_name)
 
 
 async def _under_way(lab: Lab) -> None:

@@ -23,7 +23,7 @@ from .catalogue import CALLS, FAULTS, HEALTHY, MAX_ATTEMPTS, UNRESOLVABLE_HOST, 
 from .server import OK_BODY, Behaviour, Connection, FaultServer, trusting_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 PATIENCE = 5.0
 BASIC = base64.b64encode(b"probe:probe-secret").decode()
@@ -71,7 +71,7 @@ class Probe:
 
 
 @contextlib.contextmanager
-def probing(name: str) -> Iterator[tuple[Lab, Probe]]:
+def probing(name: str) -> Generator[tuple[Lab, Probe]]:
     """Set a fault up and connect to it."""
     with _BY_NAME[name].start() as lab:
         probe = Probe(lab)
@@ -95,18 +95,18 @@ def test_a_request_is_recorded_as_it_arrived() -> None:
         probe.ask()
         _, body = probe.reply()
         (request,) = lab.target.requests
-    assert body == OK_BODY
-    assert (request.raw, request.connection) == (REQUEST, 1)
-    assert (request.method, request.path, request.body) == ("POST", "/api/2020/send", b"text_body=x")
-    assert request.headers == {"host": "lab", "authorization": f"Basic {BASIC}", "content-length": "11"}
-    assert request.credentials == "probe:probe-secret"
+    assert OK_BODY == body
+    assert (REQUEST, 1) == (request.raw, request.connection)
+    assert ("POST", "/api/2020/send", b"text_body=x") == (request.method, request.path, request.body)
+    assert {"host": "lab", "authorization": f"Basic {BASIC}", "content-length": "11"} == request.headers
+    assert "probe:probe-secret" == request.credentials
 
 
 def test_a_request_in_pieces_is_one_request() -> None:
     """However the bytes arrive, a request is recorded once, when it is whole."""
     with probing("healthy") as (lab, probe):
         for piece in (REQUEST[:20], REQUEST[20:-3], REQUEST[-3:]):
-            assert lab.target.requests == ()
+            assert () == lab.target.requests
             probe.sock.sendall(piece)
         probe.reply()
         assert [request.raw for request in lab.target.requests] == [REQUEST]
@@ -118,7 +118,7 @@ def test_half_a_request_is_no_request() -> None:
         probe.sock.sendall(REQUEST[:-1])
         probe.sock.close()
         assert lab.target.wait_all_closed(PATIENCE)
-        assert (lab.target.requests, lab.target.connections) == ((), 1)
+        assert ((), 1) == (lab.target.requests, lab.target.connections)
 
 
 def test_a_connection_stays_open_for_more_requests() -> None:
@@ -136,10 +136,10 @@ def test_an_open_connection_is_seen_until_the_client_closes_it() -> None:
         probe.ask()
         probe.reply()
         assert not lab.target.wait_all_closed(0.05)
-        assert lab.target.open_connections == 1
+        assert 1 == lab.target.open_connections
         probe.sock.close()
         assert lab.target.wait_all_closed(PATIENCE)
-        assert lab.target.open_connections == 0
+        assert 0 == lab.target.open_connections
 
 
 def test_a_connection_that_was_just_made_is_not_overlooked() -> None:
@@ -149,19 +149,18 @@ def test_a_connection_that_was_just_made_is_not_overlooked() -> None:
             with Probe(lab).sock:
                 assert not lab.target.wait_all_closed(0.0)
             assert lab.target.wait_all_closed(PATIENCE)
-        assert lab.target.connections == 20
+        assert 20 == lab.target.connections
 
 
 def test_a_server_stops_with_clients_still_connected() -> None:
     """Leaving the context ends every connection and every thread, whatever the client does."""
-    before = threading.active_count()
     with FaultServer(Behaviour(on_request=hang)) as server:
         probe = Probe(Lab(server))
         probe.ask()
         assert server.wait_for_requests(1, PATIENCE)
     with probe.sock:
-        assert probe.read_all() == (b"", None)
-    assert threading.active_count() == before
+        assert (b"", None) == probe.read_all()
+    assert [] == [thread.name for thread in threading.enumerate() if thread.name.startswith("fault-server")]
 
 
 def test_a_server_answers_properly_after_its_faults() -> None:
@@ -173,7 +172,7 @@ def test_a_server_answers_properly_after_its_faults() -> None:
             for _ in range(4):
                 probe.ask()
                 statuses.append(probe.reply()[0].status)
-    assert statuses == [500, 500, 200, 200]
+    assert [500, 500, 200, 200] == statuses
 
 
 def test_faults_of_a_connection_are_counted_too() -> None:
@@ -181,9 +180,9 @@ def test_faults_of_a_connection_are_counted_too() -> None:
     with FaultServer(Behaviour(on_accept=Connection.close), then_ok=1) as server:
         first, second = Probe(Lab(server)), Probe(Lab(server))
         with first.sock, second.sock:
-            assert first.read_all() == (b"", None)
+            assert (b"", None) == first.read_all()
             second.ask()
-            assert second.reply()[0].status == 200
+            assert 200 == second.reply()[0].status
 
 
 def test_a_bug_in_a_behaviour_is_not_lost() -> None:
@@ -207,7 +206,7 @@ def test_a_bug_in_a_behaviour_is_not_lost() -> None:
 def test_the_catalogue_covers_every_call_under_unique_names() -> None:
     """Every fault says what each call must come to, and no two share a name."""
     names = [fault.name for fault in (*HEALTHY, *FAULTS)]
-    assert sorted(set(names)) == sorted(names)
+    assert sorted(names) == sorted(set(names))
     assert {frozenset(fault.expected) for fault in FAULTS} == {frozenset(CALLS)}
 
 
@@ -216,7 +215,7 @@ def test_a_text_is_repeated_only_where_it_cannot_have_been_sent(fault: Fault) ->
     """The catalogue itself never expects a second text, unless the first provably did nothing."""
     expected = fault.expected["messages.send"]
     error = None if expected.error is None else expected.error.__name__
-    assert expected.attempts == (MAX_ATTEMPTS if error in {"NotSentError", "RateLimitError"} else 1)
+    assert (MAX_ATTEMPTS if error in {"NotSentError", "RateLimitError"} else 1) == expected.attempts
 
 
 # Faults before the request ----------------------------------------------------------------------------------------
@@ -228,7 +227,7 @@ def test_dns_failure() -> None:
     assert max(map(len, UNRESOLVABLE_HOST.split("."))) <= 63
     with pytest.raises(socket.gaierror) as caught:
         socket.getaddrinfo(UNRESOLVABLE_HOST, 443)
-    assert caught.value.errno == socket.EAI_NONAME
+    assert socket.EAI_NONAME == caught.value.errno
 
 
 def test_refused() -> None:
@@ -260,7 +259,7 @@ def test_certificate_is_refused(name: str, reason: str) -> None:
             trusting_context().wrap_socket(probe.sock, server_hostname="127.0.0.1")
         assert reason in caught.value.verify_message
         assert lab.target.wait_all_closed(PATIENCE)
-        assert (lab.target.requests, lab.target.connections) == ((), 1)
+        assert ((), 1) == (lab.target.requests, lab.target.connections)
 
 
 def test_healthy_tls() -> None:
@@ -272,7 +271,7 @@ def test_healthy_tls() -> None:
         tls.sendall(REQUEST)
         response = http.client.HTTPResponse(tls)
         response.begin()
-        assert response.read() == OK_BODY
+        assert OK_BODY == response.read()
 
 
 def test_tls_handshake_cut() -> None:
@@ -280,7 +279,7 @@ def test_tls_handshake_cut() -> None:
     with probing("tls_handshake_cut") as (lab, probe):
         with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
             trusting_context().wrap_socket(probe.sock, server_hostname="127.0.0.1")
-        assert lab.target.requests == ()
+        assert () == lab.target.requests
 
 
 def test_tls_handshake_hangs() -> None:
@@ -289,7 +288,7 @@ def test_tls_handshake_hangs() -> None:
         probe.sock.settimeout(0.1)
         with pytest.raises(TimeoutError):
             trusting_context().wrap_socket(probe.sock, server_hostname="127.0.0.1")
-        assert (lab.target.requests, lab.target.connections) == ((), 1)
+        assert ((), 1) == (lab.target.requests, lab.target.connections)
 
 
 def test_pool_exhausted() -> None:
@@ -301,7 +300,7 @@ def test_pool_exhausted() -> None:
             probe.sock.recv(1)
         lab.server.release()
         probe.sock.settimeout(PATIENCE)
-        assert probe.reply()[1] == OK_BODY
+        assert OK_BODY == probe.reply()[1]
 
 
 # Faults of the connection -----------------------------------------------------------------------------------------
@@ -310,8 +309,8 @@ def test_pool_exhausted() -> None:
 def test_accept_then_close() -> None:
     """The connection is made and then ends with FIN, before a byte was asked for."""
     with probing("accept_then_close") as (lab, probe):
-        assert probe.read_all() == (b"", None)
-        assert (lab.target.requests, lab.target.connections) == ((), 1)
+        assert (b"", None) == probe.read_all()
+        assert ((), 1) == (lab.target.requests, lab.target.connections)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +326,7 @@ def test_reset(name: str, came: bytes) -> None:
     with probing(name) as (lab, probe):
         probe.ask()
         data, error = probe.read_all()
-        assert (re.fullmatch(came, data) is not None, error) == (True, ConnectionResetError)
+        assert (True, ConnectionResetError) == (re.fullmatch(came, data) is not None, error)
         assert [request.raw for request in lab.target.requests] == [REQUEST]
 
 
@@ -358,7 +357,7 @@ def test_a_dribble_ends_when_the_client_hangs_up() -> None:
     """A dribbling server notices the client's end, so that its connection does not count as leaked."""
     with probing("body_dribbled") as (lab, probe):
         probe.ask()
-        assert probe.read(1) == b"H"
+        assert b"H" == probe.read(1)
         probe.sock.close()
         assert lab.target.wait_all_closed(PATIENCE)
 
@@ -371,7 +370,7 @@ def test_hang() -> None:
         probe.sock.settimeout(0.1)
         with pytest.raises(TimeoutError):
             probe.sock.recv(1)
-        assert lab.target.open_connections == 1
+        assert 1 == lab.target.open_connections
 
 
 def test_stale_keep_alive_seen() -> None:
@@ -379,9 +378,9 @@ def test_stale_keep_alive_seen() -> None:
     with probing("stale_keep_alive_seen") as (lab, probe):
         probe.ask()
         response, body = probe.reply()
-        assert (response.will_close, body) == (False, OK_BODY)
+        assert (False, OK_BODY) == (response.will_close, body)
         assert lab.server.wait_for_half_close(PATIENCE)
-        assert probe.read_all() == (b"", None)
+        assert (b"", None) == probe.read_all()
 
 
 def test_stale_keep_alive_crossed() -> None:
@@ -389,10 +388,10 @@ def test_stale_keep_alive_crossed() -> None:
     with probing("stale_keep_alive_crossed") as (lab, probe):
         probe.ask()
         response, body = probe.reply()
-        assert (response.will_close, body) == (False, OK_BODY)
+        assert (False, OK_BODY) == (response.will_close, body)
         probe.ask()
-        assert probe.read_all() == (b"", None)
-        assert len(lab.target.requests) == 2
+        assert (b"", None) == probe.read_all()
+        assert 2 == len(lab.target.requests)
 
 
 # Replies ----------------------------------------------------------------------------------------------------------
@@ -414,7 +413,7 @@ def test_refusal(name: str, status: int, retry_after: str) -> None:
     """The status, the header and the envelope agree; the message repeats the credentials."""
     response, body = ask(name)
     envelope = json.loads(body)
-    assert (response.status, envelope["code"], envelope["status"]) == (status, status, "error")
+    assert (status, status, "error") == (response.status, envelope["code"], envelope["status"])
     assert re.fullmatch(retry_after, response.getheader("Retry-After", ""))
     assert all(secret in envelope["message"] for secret in (BASIC, "probe-secret", "text_body=x"))
 
@@ -423,7 +422,7 @@ def test_refusal(name: str, status: int, retry_after: str) -> None:
 def test_html(name: str, status: int) -> None:
     """A page for people, with the whole request on it."""
     response, body = ask(name)
-    assert (response.status, response.getheader("Content-Type")) == (status, "text/html; charset=utf-8")
+    assert (status, "text/html; charset=utf-8") == (response.status, response.getheader("Content-Type"))
     assert body.startswith(b"<!doctype html>")
     assert all(secret in body.decode() for secret in (BASIC, "probe-secret", "text_body=x"))
 
@@ -431,7 +430,7 @@ def test_html(name: str, status: int) -> None:
 def test_json_malformed() -> None:
     """The reply is whole, the JSON in it is not."""
     response, body = ask("json_malformed")
-    assert (response.status, response.getheader("Content-Length")) == (200, str(len(body)))
+    assert (200, str(len(body))) == (response.status, response.getheader("Content-Length"))
     with pytest.raises(json.JSONDecodeError, match="Unterminated string"):
         json.loads(body)
 
@@ -439,13 +438,13 @@ def test_json_malformed() -> None:
 def test_json_wrong_shape() -> None:
     """Good JSON that is not an object."""
     response, body = ask("json_wrong_shape")
-    assert (response.status, type(json.loads(body))) == (200, list)
+    assert (200, list) == (response.status, type(json.loads(body)))
 
 
 def test_gzip_truncated() -> None:
     """The reply is whole, and its gzip stream ends in the middle."""
     response, body = ask("gzip_truncated")
-    assert (response.getheader("Content-Encoding"), response.getheader("Content-Length")) == ("gzip", str(len(body)))
+    assert ("gzip", str(len(body))) == (response.getheader("Content-Encoding"), response.getheader("Content-Length"))
     with pytest.raises(EOFError):
         gzip.decompress(body)
 
@@ -454,18 +453,18 @@ def test_gzip_without_trailer() -> None:
     """All data can be decoded; only the checksum and the length are missing."""
     _, body = ask("gzip_without_trailer")
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    assert (json.loads(inflate.decompress(body))["status"], inflate.eof) == ("success", False)
+    assert ("success", False) == (json.loads(inflate.decompress(body))["status"], inflate.eof)
 
 
 def test_gzip_bomb() -> None:
     """A small body, valid to the last byte, that decodes to 200 MB."""
     response, body = ask("gzip_bomb")
-    assert (response.status, len(body) < BOMB_SIZE // 500) == (200, True)
+    assert (200, True) == (response.status, len(body) < BOMB_SIZE // 500)
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
     size = len(inflate.decompress(body, 1024 * 1024))
     while inflate.unconsumed_tail:
         size += len(inflate.decompress(inflate.unconsumed_tail, 1024 * 1024))
-    assert (size, inflate.eof) == (BOMB_SIZE, True)
+    assert (BOMB_SIZE, True) == (size, inflate.eof)
 
 
 def test_huge_body_claimed() -> None:
@@ -474,8 +473,8 @@ def test_huge_body_claimed() -> None:
         probe.ask()
         response = http.client.HTTPResponse(probe.sock)
         response.begin()
-        assert response.length == CLAIMED_SIZE
-        assert len(response.read(3 * 1024 * 1024)) == 3 * 1024 * 1024
+        assert CLAIMED_SIZE == response.length
+        assert 3 * 1024 * 1024 == len(response.read(3 * 1024 * 1024))
 
 
 def test_huge_body_endless() -> None:
@@ -484,8 +483,8 @@ def test_huge_body_endless() -> None:
         probe.ask()
         response = http.client.HTTPResponse(probe.sock)
         response.begin()
-        assert (response.chunked, response.length) == (True, None)
-        assert len(response.read(3 * 1024 * 1024)) == 3 * 1024 * 1024
+        assert (True, None) == (response.chunked, response.length)
+        assert 3 * 1024 * 1024 == len(response.read(3 * 1024 * 1024))
 
 
 def test_bad_chunking() -> None:
@@ -496,7 +495,7 @@ def test_bad_chunking() -> None:
         response.begin()
         with pytest.raises(http.client.IncompleteRead) as caught:
             response.read()
-    assert json.loads(caught.value.partial)["status"] == "success"
+    assert "success" == json.loads(caught.value.partial)["status"]
 
 
 @pytest.mark.parametrize(("name", "status"), [("redirect_302", 302), ("redirect_307", 307)])
@@ -507,12 +506,12 @@ def test_redirect(name: str, status: int) -> None:
         response, _ = probe.reply()
         location = urlsplit(response.getheader("Location", ""))
         assert lab.bystander is not None
-        assert (response.status, location.hostname) == (status, "127.0.0.2")
-        assert location.netloc == urlsplit(lab.bystander.base_url).netloc
+        assert (status, "127.0.0.2") == (response.status, location.hostname)
+        assert urlsplit(lab.bystander.base_url).netloc == location.netloc
         with contextlib.closing(http.client.HTTPConnection(location.netloc, timeout=PATIENCE)) as followed:
             followed.request("GET", location.path)
-            assert followed.getresponse().status == 200
-        assert len(lab.bystander.requests) == 1
+            assert 200 == followed.getresponse().status
+        assert 1 == len(lab.bystander.requests)
 
 
 def test_every_fault_was_probed() -> None:

@@ -34,7 +34,8 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 _WORDS = (
     "uuid", "id", "group_id", "phone", "phone_number", "name", "message", "phone_to", "phone_from", "first_name",
-    "email_address", "tags", "external_id", "contact", "group", "text", "interaction", "nickname", "extra", "raw", "self",
+    "email_address", "tags", "external_id", "contact", "group", "text", "interaction", "nickname", "extra", "raw",
+    "self",
 )  # fmt: skip
 _names = st.sampled_from(_WORDS) | _texts
 _objects = st.dictionaries(_names, json_values | st.dictionaries(_names, json_values, max_size=4), max_size=5)
@@ -50,8 +51,7 @@ def _slots(node: Any) -> list[tuple[Any, Any]]:
 def payloads(draw: st.DrawFn, names: st.SearchStrategy[str] | None = None) -> dict[str, Any]:
     """An event as JSON: one of the nine or an unknown one, with anything in any of its places.
 
-    Args:
-        names: The events' names. By default the nine and others.
+    The events' ``names`` are by default the nine and others.
     """
     name = draw(names if names is not None else st.sampled_from(list(EVENT_TYPES)) | _texts.filter(str.strip))
     payload = sample(name) if name in EVENT_TYPES else draw(_objects)
@@ -90,7 +90,8 @@ _NASTY = (
     "\u2028\U0001f600".encode(), b"1" * 900,
 )  # fmt: skip
 _ODD_VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 10**30, 1.5, 1e308, "", " ", "\x00", "\ud800", "x" * 3_000, [], {}, [[]], [None], {"": {}},
+    None, True, False, 0, -1, 10**30, 1.5, 1e308, "", " ", "\x00", "\ud800", "x" * 3_000, [], {}, [[]], [None],
+    {"": {}},
     {"uuid": 1, "id": "co:1"}, {"phone": {}}, {"tags": {"0": "a", "2": "b"}}, "contact", 18885552222, ["a", 1, None],
 )  # fmt: skip
 
@@ -102,7 +103,7 @@ def mutate(rng: random.Random) -> bytes:
 
 
 def _noise(rng: random.Random) -> bytes:
-    return rng.randbytes(rng.randrange(64)) if rng.random() < 0.5 else b"".join(rng.choices(_NASTY, k=4))  # noqa: PLR2004
+    return rng.randbytes(rng.randrange(64)) if rng.random() < 0.5 else b"".join(rng.choices(_NASTY, k=4))
 
 
 def _bent_bytes(rng: random.Random) -> bytes:
@@ -126,4 +127,4 @@ def _bent_values(rng: random.Random) -> bytes:
             container[rng.choice(_WORDS)] = container.pop(key)
         else:
             container[key] = {rng.choice(_WORDS): copy.deepcopy(rng.choice(_ODD_VALUES)) for _ in range(3)}
-    return json.dumps(payload, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")  # noqa: PLR2004
+    return json.dumps(payload, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pidj_async.webhooks.adapters.asgi import ASGIApp
 
-SECRET = "correct-horse-battery"  # noqa: S105
+SECRET = "correct-horse-battery"
 AUTH = ("pidj", SECRET)
 BODY = json.dumps(sample("opt-out")).encode()
 TIMEOUT = 30
@@ -108,7 +108,7 @@ async def test_a_body_may_come_in_pieces(dispatcher: Dispatcher, seen: list[Even
     app = Receiver(dispatcher, secret=SECRET).asgi()
     pieces = [part(BODY[at : at + 100], more=True) for at in range(0, len(BODY), 100)]
     exchange = Exchange(app, *pieces, {"type": "http.request"})
-    assert await exchange.run() == 200  # noqa: PLR2004
+    assert await exchange.run() == 200
     assert [sample("opt-out")] == [event.raw for event in seen]
     assert exchange.sent[1:] == [{"type": "http.response.body", "body": b'{"status": "received"}'}]
     assert exchange.headers == {b"content-type": b"application/json", b"content-length": b"22"}
@@ -118,7 +118,7 @@ async def test_a_body_may_come_in_pieces(dispatcher: Dispatcher, seen: list[Even
 async def test_a_stranger_is_refused_before_the_body_is_read(dispatcher: Dispatcher) -> None:
     """Not one piece of the body is asked for, and the connection ends with the answer."""
     exchange = Exchange(Receiver(dispatcher, secret=SECRET).asgi(), part(BODY), path="/guess")
-    assert await exchange.run() == 401  # noqa: PLR2004
+    assert await exchange.run() == 401
     assert exchange.asked == 0
     assert exchange.headers[b"connection"] == b"close"
 
@@ -128,8 +128,8 @@ async def test_reading_stops_at_the_limit(dispatcher: Dispatcher) -> None:
     """An endless body is counted while it arrives, and the rest of it is left where it is."""
     app = Receiver(dispatcher, secret=SECRET, max_body_bytes=1_000).asgi()
     exchange = Exchange(app, *[part(b"x" * 400, more=True)] * 1_000)
-    assert await exchange.run() == 413  # noqa: PLR2004
-    assert exchange.asked == 3  # noqa: PLR2004
+    assert await exchange.run() == 413
+    assert exchange.asked == 3
     assert exchange.headers[b"connection"] == b"close"
 
 
@@ -138,7 +138,7 @@ async def test_an_announced_length_over_the_limit_is_refused_unread(dispatcher: 
     """``Content-Length`` alone is enough."""
     app = Receiver(dispatcher, secret=SECRET).asgi()
     exchange = Exchange(app, headers=[(b"content-length", b"262145")])
-    assert await exchange.run() == 413  # noqa: PLR2004
+    assert await exchange.run() == 413
     assert exchange.asked == 0
 
 
@@ -147,7 +147,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(dispatcher: Dispatc
     """After `body_timeout` seconds the answer is 408."""
     app = Receiver(dispatcher, secret=SECRET, body_timeout=0.01).asgi()
     exchange = Exchange(app, part(BODY[:50], more=True))
-    assert await exchange.run() == 408  # noqa: PLR2004
+    assert await exchange.run() == 408
     assert exchange.headers[b"connection"] == b"close"
 
 
@@ -162,7 +162,7 @@ async def test_the_time_a_handler_takes_is_not_the_bodys(seen: list[Event]) -> N
         seen.append(event)
 
     app = Receiver(dispatcher, secret=SECRET, body_timeout=0.02).asgi()
-    assert await Exchange(app, part(BODY)).run() == 200  # noqa: PLR2004
+    assert await Exchange(app, part(BODY)).run() == 200
     assert len(seen) == 1
 
 
@@ -180,7 +180,7 @@ async def test_a_client_that_goes_away_is_not_answered(dispatcher: Dispatcher, s
 async def test_http_2_knows_no_connection_header(dispatcher: Dispatcher) -> None:
     """RFC 9113 forbids it, and strict servers refuse to send it."""
     exchange = Exchange(Receiver(dispatcher, secret=SECRET).asgi(), path="/guess", http_version="2")
-    assert await exchange.run() == 401  # noqa: PLR2004
+    assert await exchange.run() == 401
     assert b"connection" not in exchange.headers
 
 
@@ -231,7 +231,7 @@ async def test_a_client_library_sees_the_same(dispatcher: Dispatcher, seen: list
             await client.post("/", files={"file": b"x"}, auth=AUTH),
         ]
     assert [200, 200, 200, 401, 401, 405, 500, 415] == [reply.status_code for reply in replies]
-    assert len(seen) == 3  # noqa: PLR2004
+    assert len(seen) == 3
 
 
 @pytest.mark.anyio
@@ -244,12 +244,12 @@ async def test_it_can_be_mounted_in_a_starlette_application(dispatcher: Dispatch
         paths = [f"/free/{SECRET}", "/bound/pidj", f"/bound/pidj/{SECRET}", "/bound/other"]
         statuses = [(await client.post(path, content=BODY, auth=AUTH)).status_code for path in paths]
     assert statuses == [200, 200, 200, 404]
-    assert len(seen) == 3  # noqa: PLR2004
+    assert len(seen) == 3
 
 
 async def check_fuzzed_requests(count: int, seed: int) -> None:
     """So many bent requests, with bent paths and headers, each get an answer that is no server error."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     statuses: dict[int | None, int] = {}
     app = Receiver(Dispatcher(), secret=SECRET, max_body_bytes=20_000).asgi()
     for _ in range(count):
@@ -284,6 +284,7 @@ async def test_fuzzed_requests_get_an_answer() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 @pytest.mark.anyio
 async def test_twenty_thousand_fuzzed_requests_get_an_answer() -> None:
     """The same, 20,000 times on each event loop."""
@@ -313,7 +314,11 @@ def on_uvicorn(app: Any) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, lifespan="on", ws="none", log_config=None, timeout_graceful_shutdown=5)
         server = uvicorn.Server(config)
-        with in_thread(partial(server.run, sockets=[listener]), partial(setattr, server, "should_exit", True)):
+
+        def stop() -> None:
+            server.should_exit = True
+
+        with in_thread(partial(server.run, sockets=[listener]), stop):
             yield listener.getsockname()[1]
 
 
@@ -411,16 +416,18 @@ def test_a_slow_body_is_refused_over_http(server: str, dispatcher: Dispatcher, s
 
 @pytest.mark.parametrize("server", ["hypercorn-asyncio", "hypercorn-trio"])
 def test_events_arrive_over_http_2(server: str, dispatcher: Dispatcher, seen: list[Event]) -> None:
-    """The same over HTTP/2, refusals before the body included."""
-    with SERVERS[server](Receiver(dispatcher, secret=SECRET, max_body_bytes=1_000_000).asgi()) as port:
+    """The same over HTTP/2, a refusal before the body included."""
+    with SERVERS[server](Receiver(dispatcher, secret=SECRET).asgi()) as port:
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, http1=False, http2=True, timeout=TIMEOUT, trust_env=False) as client:
             replies = [
                 client.post("/", content=BODY, auth=AUTH),
-                client.post("/", content=BODY),
+                # Refused for its method, because it has no body: hypercorn 0.18 drops an HTTP/2 connection on which a
+                # body arrives after its answer (pgjones/hypercorn#329).
+                client.get("/"),
                 client.post(f"/{SECRET}", content=BODY),
             ]
-    assert [("HTTP/2", 200), ("HTTP/2", 401), ("HTTP/2", 200)] == [
+    assert [("HTTP/2", 200), ("HTTP/2", 405), ("HTTP/2", 200)] == [
         (one.http_version, one.status_code) for one in replies
     ]
-    assert len(seen) == 2  # noqa: PLR2004
+    assert len(seen) == 2

@@ -8,6 +8,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import pytest
 
 from pidj_async.errors import ConfigurationError
@@ -63,8 +65,12 @@ async def test_a_handler_gets_the_events_it_asked_for(dispatcher: Dispatcher) ->
 async def test_a_base_class_stands_for_all_its_events(dispatcher: Dispatcher) -> None:
     """`ContactEvent`, `InferredEvent` and `Event` catch what derives from them; `Event` catches the unknown too."""
     seen: list[tuple[str, str]] = []
+
+    def remember(base: str, event: Event) -> None:
+        seen.append((base, event.name))
+
     for base in (ContactEvent, InferredEvent, UnknownEvent, Event):
-        dispatcher.on(base)(lambda event, base=base: seen.append((base.__name__, event.name)))
+        dispatcher.on(base)(functools.partial(remember, base.__name__))
     for event in (ContactDeleted(), OptedIn(), UnknownEvent(name="x")):
         await dispatcher.dispatch(event)
     assert seen == [
@@ -198,11 +204,13 @@ async def test_what_ends_the_program_is_not_swallowed(dispatcher: Dispatcher, ki
 async def test_a_plain_function_runs_in_a_thread_and_cannot_stall_the_loop(dispatcher: Dispatcher) -> None:
     """While a plain handler blocks, the loop runs on: it is the loop that releases it."""
     release = threading.Event()
+    blocked = anyio.Event()
     threads: list[int] = []
 
     @dispatcher.on(TextReceived)
     def blocks(_: TextReceived) -> None:
         threads.append(threading.get_ident())
+        anyio.from_thread.run_sync(blocked.set)
         if not release.wait(30):
             raise Boom
 
@@ -217,8 +225,7 @@ async def test_a_plain_function_runs_in_a_thread_and_cannot_stall_the_loop(dispa
 
     async with anyio.create_task_group() as group:
         group.start_soon(dispatch)
-        while not threads:
-            await anyio.sleep(0)
+        await blocked.wait()
         release.set()
     assert reports[0].ok
     assert threads[0] != threads[1] == threading.get_ident()
@@ -242,17 +249,17 @@ async def test_everything_that_can_be_called_can_be_a_handler(dispatcher: Dispat
     async def with_option(option: str, event: TextReceived) -> None:
         seen.append(f"{option} {event.message}")
 
-    @functools.wraps(with_option)
+    shop = Shop()
+
+    @functools.wraps(shop.asynchronous)
     def wrapped(event: TextReceived) -> Any:
         return with_option("wrapped", event)
 
-    wrapped.__wrapped__ = lambda _: None  # type: ignore[attr-defined]
-    shop = Shop()
     dispatcher.on(TextReceived)(shop.plain)
     dispatcher.on(TextReceived)(shop.asynchronous)
     dispatcher.on(TextReceived)(shop)
     dispatcher.on(TextReceived)(functools.partial(with_option, "partial"))
-    dispatcher.on(TextReceived)(lambda event: shop(event))  # noqa: PLW0108  # a plain function that returns a coroutine
+    dispatcher.on(TextReceived)(lambda event: shop(event))  # noqa: PLW0108  # it is plain and returns a coroutine
     dispatcher.on(TextReceived)(wrapped)
     dispatcher.on(TextReceived)(seen.append)  # type: ignore[arg-type]
     report = await dispatcher.dispatch(TextReceived(text=Text(message="Hi")))

@@ -19,7 +19,6 @@ from pidj_async.errors import InvalidPayloadError, InvalidRequestError
 from pidj_async.webhooks import (
     EVENT_TYPES,
     Contact,
-    ContactCreated,
     ContactEvent,
     Event,
     Group,
@@ -38,6 +37,8 @@ from pidj_async.webhooks.shapes import unnamed_fields
 from .strategies import bodies, mutate, payloads
 
 NINE = list(EVENT_TYPES)
+TOO_LONG = "the body holds a whole number of more than 1000 digits"
+TOO_DEEP = "the body is nested more than 100 levels deep"
 INFERRED = ["interaction-closed", "consent-given", "opt-out", "opt-in"]
 
 # The document's spellings, written down a second time: where each field of the wire is to be found.
@@ -47,15 +48,25 @@ SPELLINGS: dict[type, dict[str, str]] = {
         "id": "id",
         "phone": "phone_number",
         "phone_number": "phone_number",
-        **{
-            same: same
-            for same in (
-                "first_name last_name business_name display_name email_address phone_office phone_fax timezone tags"
-                " external_id"
-            ).split()
-        },
+        "first_name": "first_name",
+        "last_name": "last_name",
+        "business_name": "business_name",
+        "display_name": "display_name",
+        "email_address": "email_address",
+        "phone_office": "phone_office",
+        "phone_fax": "phone_fax",
+        "timezone": "timezone",
+        "tags": "tags",
+        "external_id": "external_id",
     },
-    Group: {"uuid": "id", "id": "id", "group_id": "id", "name": "name", "phone": "phone_number", "phone_number": "phone_number"},
+    Group: {
+        "uuid": "id",
+        "id": "id",
+        "group_id": "id",
+        "name": "name",
+        "phone": "phone_number",
+        "phone_number": "phone_number",
+    },
     Text: {same: same for same in ("message", "phone_to", "phone_from", "group", "contact")},
     Interaction: {"uuid": "id", "id": "id", "group": "group", "contact": "contact"},
     TextReceived: {"text": "text"},
@@ -69,7 +80,7 @@ SPELLINGS: dict[type, dict[str, str]] = {
         "phone_number": "phone",
     },
     UnknownEvent: {},
-}  # fmt: skip
+}
 
 
 def event_of(payload: dict[str, Any]) -> Any:
@@ -304,7 +315,7 @@ def test_a_repr_of_something_huge_is_short() -> None:
     event = event_of(
         sample("opt-out", contact=dict.fromkeys(SPELLINGS[Contact], "x" * 1_000_000), **{"y" * 1_000_000: 1})
     )
-    assert len(repr(event)) < 5_000  # noqa: PLR2004
+    assert len(repr(event)) < 5_000
 
 
 def test_an_unknown_events_name_cannot_break_a_log() -> None:
@@ -312,7 +323,7 @@ def test_an_unknown_events_name_cannot_break_a_log() -> None:
     shown = repr(event_of({"event": "x\n\ud800 +18885557777 " + "y" * 10_000}))
     assert "\n" not in shown
     assert "5557777" not in shown
-    assert len(shown.encode()) < 300  # noqa: PLR2004
+    assert len(shown.encode()) < 300
 
 
 # --- bodies that are no events ------------------------------------------------------------------------------------
@@ -355,12 +366,12 @@ def test_bytes_and_text_are_taken_alike(kind: Any, mark: bytes) -> None:
         (b'{"event": "x", "n": NaN}', "the body is not JSON: NaN and Infinity are not JSON numbers"),
         (b'{"event": "x", "n": -Infinity}', "the body is not JSON: NaN and Infinity are not JSON numbers"),
         (b'{"event": "x", "n": 1e400}', "the body holds a number that is too large"),
-        (b'{"event": "x", "n": %s}' % (b"9" * (MAX_DIGITS + 1)), "the body holds a whole number of more than 1000 digits"),
-        (b'{"event": "x", "n": %s}' % (b"9" * 10_000_000), "the body holds a whole number of more than 1000 digits"),
-        (b'{"event": "x", "n": %s}' % (b"[" * 100_000), "the body is nested more than 100 levels deep"),
-        (b'{"event": "x", "n": %s%s}' % (b"[" * MAX_DEPTH, b"]" * MAX_DEPTH), "the body is nested more than 100 levels deep"),
+        (b'{"event": "x", "n": %s}' % (b"9" * (MAX_DIGITS + 1)), TOO_LONG),
+        (b'{"event": "x", "n": %s}' % (b"9" * 10_000_000), TOO_LONG),
+        (b'{"event": "x", "n": %s}' % (b"[" * 100_000), TOO_DEEP),
+        (b'{"event": "x", "n": %s%s}' % (b"[" * MAX_DEPTH, b"]" * MAX_DEPTH), TOO_DEEP),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_event_is_refused_with_the_reason(body: bytes, problem: str) -> None:
     """One error for all of them, which says what is wrong and quotes nothing."""
     with pytest.raises(InvalidPayloadError) as caught:
@@ -432,7 +443,7 @@ def test_a_caller_deep_in_recursion_gets_an_answer() -> None:
 
 def _stack() -> list[object]:
     frames: list[object] = []
-    frame = sys._getframe()  # noqa: SLF001
+    frame = sys._getframe()
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back  # type: ignore[assignment]
@@ -467,6 +478,7 @@ def test_any_event_parses(body: bytes) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 @thorough
 @given(body=bodies())
 def test_ten_thousand_events_parse(body: bytes) -> None:
@@ -484,22 +496,28 @@ SAID = re.compile(
 )
 
 
+def event_or_problem(body: bytes) -> Event | str:
+    try:
+        return parse_event(body)
+    except InvalidPayloadError as error:
+        return str(error)
+
+
 def check_fuzzed(count: int, seed: int) -> None:
     """Each of so many bodies makes an event or the one error, whose message is one of a few."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     events = refusals = 0
     for _ in range(count):
         body = mutate(rng)
-        try:
-            event = parse_event(body)
-        except InvalidPayloadError as error:
+        outcome = event_or_problem(body)
+        if isinstance(outcome, str):
             refusals += 1
-            assert SAID.fullmatch(str(error)), (body, str(error))
+            assert SAID.fullmatch(outcome), (body, outcome)
         else:
             events += 1
-            assert repr(event).isprintable()
-            assert event.phone_number is None or isinstance(event.phone_number, str)
-            assert sum(1 for _ in unnamed_fields(event)) >= len(event.extra)
+            assert repr(outcome).isprintable()
+            assert outcome.phone_number is None or isinstance(outcome.phone_number, str)
+            assert sum(1 for _ in unnamed_fields(outcome)) >= len(outcome.extra)
     # Otherwise the fuzzer would have tested only one half.
     assert min(events, refusals) > count / 10
 
@@ -510,6 +528,7 @@ def test_fuzzed_bodies_make_an_event_or_an_error() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 def test_a_hundred_thousand_fuzzed_bodies_make_an_event_or_an_error() -> None:
     """The same, 100,000 times."""
     check_fuzzed(100_000, seed=2)

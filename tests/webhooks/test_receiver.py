@@ -27,7 +27,7 @@ from pidj_async.webhooks.shapes import ShapeLog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SECRET = "correct-horse-battery"  # noqa: S105
+SECRET = "correct-horse-battery"
 BODY = json.dumps(sample("opt-out")).encode()
 
 
@@ -93,7 +93,7 @@ async def test_the_secret_is_taken_in_each_of_its_places(secret: str, place: str
     receiver = Receiver(dispatcher, secret=secret)
     for wrong in (secret[:-1], secret + "x", secret.upper() + "É", "", "wrong"):
         reply = await receiver.receive(request(**{"headers": (), **PLACES[place](wrong)}))
-        assert reply.status == 401  # noqa: PLR2004
+        assert reply.status == 401
     assert seen == []
     right = {"headers": (), **PLACES[place](secret)}
     if "query" in right:
@@ -140,7 +140,7 @@ async def test_a_secret_anywhere_else_is_no_secret(
 ) -> None:
     """Missing, misplaced or garbled, the answer is the same 401 with the way to do it."""
     reply = await receiver.receive(request(**changes))
-    assert reply.status == 401  # noqa: PLR2004
+    assert reply.status == 401
     assert header(reply, "www-authenticate").startswith("Basic ")
     assert "https://pidj:SECRET@" in told(reply)["error"]
     assert seen == []
@@ -197,7 +197,7 @@ def test_a_receiver_set_up_unsafely_is_refused(options: dict[str, Any], problem:
 async def test_insecure_takes_events_from_anybody() -> None:
     """Whoever says ``insecure=True`` gets what they asked for."""
     reply = await Receiver(Dispatcher(), insecure=True).receive(request(headers=()))
-    assert reply.status == 200  # noqa: PLR2004
+    assert reply.status == 200
 
 
 @pytest.mark.anyio
@@ -252,7 +252,7 @@ async def test_what_cannot_be_taken_is_refused(
     reply = await receiver.receive(request(**changes))
     assert (status, {"error": error}) == (reply.status, told(reply))
     assert seen == []
-    if status == 405:  # noqa: PLR2004
+    if status == 405:
         assert header(reply, "allow") == "POST"
 
 
@@ -434,7 +434,7 @@ async def test_the_memory_of_strange_names_is_bounded(monkeypatch: pytest.Monkey
         await receiver.receive(request(headers=(), body=json.dumps(payload).encode()))
     shapes = receiver.shapes
     assert (3, 3, 14) == (len(shapes.unknown_events), len(shapes.unknown_fields), shapes.overflow)
-    assert all(len(shape.name) == 100 for shape in shapes.unknown_events)  # noqa: PLR2004
+    assert all(len(shape.name) == 100 for shape in shapes.unknown_events)
 
 
 def test_headers_are_found_whatever_their_case() -> None:
