@@ -50,7 +50,6 @@ class Endpoint(Generic[R]):
 
     path_fields: tuple[str, ...] = attrs.field(init=False)
     form_fields: tuple[FieldInfo, ...] = attrs.field(init=False, repr=False)
-    secret_fields: tuple[str, ...] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         in_path = tuple(_PLACEHOLDER.findall(self.path))
@@ -63,7 +62,6 @@ class Endpoint(Generic[R]):
             self, "form_fields", tuple(field for field in fields if field.on_wire and field.name not in in_path)
         )
 
-        object.__setattr__(self, "secret_fields", tuple(field.name for field in fields if field.kind.secret))
 
     @property
     def namespace(self) -> str | None:

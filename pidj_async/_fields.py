@@ -88,6 +88,8 @@ class Kind:
     #: What the command line and the reference call it.
     label: ClassVar[str] = "text"
     secret: ClassVar[bool] = False
+    #: Somebody's number or words: masked wherever it is not asked for.
+    private: ClassVar[bool] = False
     #: The value is an array on our side and one joined string on the wire.
     multiple: ClassVar[bool] = False
 
@@ -134,6 +136,8 @@ class TextKind(Kind):
 class CuttableTextKind(Kind):
     """Text that Pidj would cut off; `Request` decides about its length, because the caller may ask to truncate."""
 
+    private = True
+
     def __init__(self, max_length: int) -> None:
         self.max_length = max_length
 
@@ -156,6 +160,7 @@ class PhoneNumberKind(Kind):
     """E.164: a plus, the country code, the number; 15 digits at most (ITU-T E.164, section 6)."""
 
     label = "E.164"
+    private = True
 
     def check(self, name: str, value: Any) -> Any:
         value = super().check(name, value)
@@ -328,7 +333,7 @@ class ListKind(Kind):
 
     def __init__(self, item: Kind) -> None:
         self.item = item
-        self.label = item.label  # type: ignore[misc]  a list is named by what it holds
+        self.label = item.label  # type: ignore[misc]  # a list is named by what it holds
 
     def check(self, name: str, value: Any) -> Any:
         # A str is an iterable of str too: "admin" would become five roles.
@@ -487,7 +492,12 @@ def request(cls: type[C]) -> type[C]:
     return made
 
 
-@cache
 def fields_of(cls: type[Request[Any]]) -> tuple[FieldInfo, ...]:
     """The fields of a request class, in the order of its constructor."""
+    any_class: Any = cls  # mypy doubts that a class can be hashed
+    return _fields_of(any_class)
+
+
+@cache
+def _fields_of(cls: type[Any]) -> tuple[FieldInfo, ...]:
     return tuple(attribute.metadata[FieldInfo] for attribute in attrs.fields(cls))

@@ -241,13 +241,9 @@ class Pidj(RootCalls):
         row = endpoint_of(request)
         wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
         progress = Progress() if progress is None else progress
-        secrets: tuple[str, ...] = self._secrets
-        if row.secret_fields:
-            values = (getattr(request, name) for name in row.secret_fields)
-            secrets = (*secrets, *(value for value in values if isinstance(value, str)))
         try:
             with anyio.move_on_after(self._deadline):
-                return await self._attempts(row, wire, progress, secrets)
+                return await self._attempts(row, request, wire, progress)
         except PidjError as error:
             error.endpoint = row.name
             error.attempts = progress.attempts
@@ -259,7 +255,7 @@ class Pidj(RootCalls):
         raise self._out_of_time(row, progress)
 
     async def _attempts(
-        self, row: Endpoint[R], wire: WireRequest, progress: Progress, secrets: tuple[str, ...]
+        self, row: Endpoint[R], request: Request[R], wire: WireRequest, progress: Progress
     ) -> Reply[R]:
         give_up_at = math.inf if self._deadline is None else anyio.current_time() + self._deadline
         acted_on = False
@@ -270,7 +266,9 @@ class Pidj(RootCalls):
             progress.attempts += 1
             try:
                 response = await self._transport.send(wire, progress)
-                reply = parse_response(row, response, secrets=secrets, now=datetime.now(UTC))
+                reply = parse_response(
+                    row, response, request=request, secrets=self._secrets, now=datetime.now(UTC)
+                )
             except PidjError as error:
                 acted_on = acted_on or outcome_state(error) is OutcomeState.UNKNOWN
                 # From here on only what an earlier try may have done counts, until the next one starts.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import attrs
 
@@ -190,14 +190,21 @@ _FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
 def parse_response(
-    row: Endpoint[R], response: WireResponse, *, secrets: Iterable[str] = (), now: datetime | None = None
+    row: Endpoint[R],
+    response: WireResponse,
+    *,
+    request: Request[R] | None = None,
+    secrets: Iterable[str] = (),
+    now: datetime | None = None,
 ) -> Reply[R]:
     """Say what a reply means. The HTTP status and the envelope's ``status`` both decide.
 
     Args:
         row: The row of the request.
         response: The reply.
-        secrets: Strings that no error may contain, even if the reply does.
+        request: What it replies to. Its secrets are taken out of an error, and its numbers and texts are masked in the
+            error's words, in case the reply repeats them.
+        secrets: More strings that no error may contain, even if the reply does.
         now: The time to reckon a ``Retry-After`` date from, if the reply has no ``Date`` of its own.
 
     Raises:
@@ -227,7 +234,7 @@ def parse_response(
     status = envelope.get("status")
     refused = isinstance(status, str) and status.lower() in _REFUSALS
     if status_code >= 400 or refused:
-        raise _api_error(row, response, envelope, tuple(secrets), now)
+        raise _api_error(row, response, envelope, request, tuple(secrets), now)
     return Reply(
         result=_read_result(row, envelope, status_code),
         status_code=status_code,
@@ -269,10 +276,14 @@ def _api_error(
     row: Endpoint[Any],
     response: WireResponse,
     envelope: Mapping[str, Any],
+    request: Request[Any] | None,
     secrets: tuple[str, ...],
     now: datetime | None,
 ) -> APIError:
     status_code = response.status_code
+    if request is not None:
+        values = [getattr(request, field.name) for field in row.form_fields if field.kind.secret]
+        secrets = (*secrets, *(value for value in values if isinstance(value, str)))
     code = _integer(envelope.get("code"))
     status = envelope.get("status")
     status = status if isinstance(status, str) else None
@@ -287,7 +298,7 @@ def _api_error(
     if code is not None and code != status_code:
         said += f", code {code}"
     if message:
-        said += f": {shorten(mask_phone_numbers_in(message), 300)}"
+        said += f": {shorten(_masked(message, row, request), 300)}"
     details: dict[str, Any] = {
         "status_code": status_code,
         "code": code,
@@ -306,6 +317,16 @@ def _api_error(
     if decisive >= 500:
         return ServerError(f"{row.name}: {said}", retry_after=_retry_after(response.headers, now), **details)
     return RefusedError(f"{row.name}: {said}", **details)
+
+
+def _masked(message: str, row: Endpoint[Any], request: Request[Any] | None) -> str:
+    """The vendor's words, fit for a log: they may quote whom we texted, and what."""
+    for field in row.fields() if request is not None else ():
+        value = getattr(request, field.name)
+        if field.kind.private and isinstance(value, str):
+            for written in {value, value.removeprefix("+"), quote_plus(value)}:
+                message = message.replace(written, field.kind.show(written).strip("'"))
+    return mask_phone_numbers_in(message)
 
 
 def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:

@@ -92,7 +92,9 @@ def structure(
     Raises:
         MissingFieldError: If an attribute without default is absent, or is of a type that it cannot be read from.
     """
-    return _reader(model, tuple(sorted(renames.items())) if renames else (), envelope)(value)  # type: ignore[no-any-return]
+    any_class: Any = model  # mypy doubts that a class can be hashed
+    result: M = _reader(any_class, tuple(sorted(renames.items())) if renames else (), envelope)(value)
+    return result
 
 
 class _Misfit:
@@ -136,13 +138,8 @@ def _converter() -> Converter:
     import cattrs  # noqa: PLC0415  see the head of the module
 
     converter = cattrs.Converter(detailed_validation=False)
-    optional_text: Any = str | None
-    optional_bool: Any = bool | None
-    for leaf in (str, optional_text):
-        converter.register_structure_hook_func(lambda hint, leaf=leaf: hint == leaf, _text)
-    for leaf in (bool, optional_bool):
-        converter.register_structure_hook_func(lambda hint, leaf=leaf: hint == leaf, _boolean)
-    converter.register_structure_hook_func(lambda hint: hint == tuple[str, ...], _texts)
+    for hints, hook in (((str, str | None), _text), ((bool, bool | None), _boolean), ((tuple[str, ...],), _texts)):
+        converter.register_structure_hook_func(hints.__contains__, hook)
     return converter
 
 

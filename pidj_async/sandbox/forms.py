@@ -125,12 +125,11 @@ def _removed(field: FieldInfo) -> None:
 
 def _read(name: str, kind: Kind, raw: str) -> Any:
     try:
-        if isinstance(kind, (StateKind, CountryKind)):
-            return _read_or_discard(name, kind, raw)
         if isinstance(kind, CuttableTextKind):
             return (_TAG.sub("", raw) if isinstance(kind, TopicKind) else raw)[: kind.max_length]
         if isinstance(kind, ListKind):
-            return kind.check(name, tuple(part.strip() for part in raw.split("|") if part.strip()))
+            parts = tuple(part.strip() for part in raw.split("|") if part.strip())
+            return kind.check(name, parts) if parts else _DISCARDED
         if isinstance(kind, UrlKind):
             return kind.check(name, base64.b64decode(raw, validate=True).decode())
         return kind.check(name, raw)
@@ -138,12 +137,7 @@ def _read(name: str, kind: Kind, raw: str) -> Any:
         message = f"{name} must be Base64 encoded."
         raise malformed(message) from None
     except InvalidRequestError as error:
+        if isinstance(kind, (StateKind, CountryKind)):
+            return _DISCARDED
         message = f"{name} {error.problem}."
         raise malformed(message) from None
-
-
-def _read_or_discard(name: str, kind: Kind, raw: str) -> Any:
-    try:
-        return kind.check(name, raw)
-    except InvalidRequestError:
-        return _DISCARDED

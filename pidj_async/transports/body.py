@@ -1,4 +1,4 @@
-"""A reply's body, decompressed as it arrives, within a limit, and noticed if it is cut off."""
+"""Bodies: a request's as it goes out; a reply's as it arrives, decompressed, within a limit, noticed if cut off."""
 
 from __future__ import annotations
 
@@ -7,11 +7,29 @@ import zlib
 from pidj_async._masking import shorten
 from pidj_async.errors import ResponseError
 
-__all__ = ["ACCEPT_ENCODING", "BodyReader"]
+__all__ = ["ACCEPT_ENCODING", "BodyReader", "RequestBody"]
 
 ACCEPT_ENCODING = "gzip, deflate"
 
 _GZIP = zlib.MAX_WBITS | 16
+
+
+class RequestBody:
+    """A request's body. Not an async generator: one that is cancelled half-way is left to the garbage collector."""
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> RequestBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, b""
+        if not content:
+            raise StopAsyncIteration
+        return content
 
 
 class BodyReader:

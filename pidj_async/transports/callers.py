@@ -13,8 +13,8 @@ import httpx
 
 from pidj_async.errors import PidjError, ResponseError
 from pidj_async.sansio import WireResponse
-from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader
-from pidj_async.transports.failures import Tracer, is_cut_off, transport_error
+from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody
+from pidj_async.transports.failures import Tracer, Witness, is_cut_off, transport_error
 
 if TYPE_CHECKING:
     from pidj_async.sansio import WireRequest
@@ -29,25 +29,30 @@ class CallersClient:
     def __init__(self, client: httpx.AsyncClient, *, max_response_bytes: int) -> None:
         self._client = client
         self._max_response_bytes = max_response_bytes
-        #: Whether this client has ever traced; only then does the absence of an event mean anything.
-        self._traces = False
+        self._witness = Witness(traces=False)
 
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""
-        tracer = Tracer(progress)
+        url = httpx.URL(request.url)
+        headers = [("Host", url.netloc.decode()), *request.headers, ("Accept-Encoding", ACCEPT_ENCODING)]
+        if request.content or request.method in {"POST", "PUT"}:
+            headers.append(("Content-Length", str(len(request.content))))
         outgoing = httpx.Request(
             request.method,
-            request.url,
-            headers=[*request.headers, ("Accept-Encoding", ACCEPT_ENCODING)],
-            content=request.content or None,
-            extensions={"timeout": self._client.timeout.as_dict(), "trace": tracer},
+            url,
+            headers=headers,
+            stream=_Body(request.content),
+            extensions={"timeout": self._client.timeout.as_dict(), "trace": Tracer(progress, self._witness)},
         )
         response: httpx.Response | None = None
         try:
             response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
             content = await self._read(response)
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return WireResponse(status_code=response.status_code, headers=headers, content=content)
+            return WireResponse(
+                status_code=response.status_code,
+                headers={name.lower(): value for name, value in response.headers.items()},
+                content=content,
+            )
         except ResponseError as error:
             msg = f"{request.endpoint}: {error}"
             raise ResponseError(msg, status_code=error.status_code) from None
@@ -55,11 +60,10 @@ class CallersClient:
             if response is not None and not is_cut_off(error):
                 msg = f"{request.endpoint}: HTTP {response.status_code}, but the body is not framed as HTTP prescribes"
                 raise ResponseError(msg, status_code=response.status_code) from None
-            raise self._failure(error, request, outgoing, progress, tracer) from None
+            raise self._failure(error, request, outgoing, progress) from None
         except Exception as error:
-            raise self._failure(error, request, outgoing, progress, tracer) from error
+            raise self._failure(error, request, outgoing, progress) from error
         finally:
-            self._traces = self._traces or tracer.seen
             if response is not None:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
@@ -89,14 +93,19 @@ class CallersClient:
         return body.finish()
 
     def _failure(
-        self, error: Exception, request: WireRequest, outgoing: httpx.Request, progress: Progress, tracer: Tracer
+        self, error: Exception, request: WireRequest, outgoing: httpx.Request, progress: Progress
     ) -> PidjError:
-        # A request that never got to send (a mock, a transport of the caller's) proves nothing by its silence.
-        progress.request_started = progress.request_started or not (self._traces or tracer.seen)
         return transport_error(
             error,
             host=outgoing.url.netloc.decode(),
-            request_started=progress.request_started,
-            traced=self._traces or tracer.seen,
+            progress=progress,
+            witness=self._witness,
             call=request.endpoint,
         )
+
+
+class _Body(RequestBody, httpx.AsyncByteStream):
+    """A request's body, as httpx wants it."""
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""

@@ -15,7 +15,7 @@ from typing import Any
 from pidj_async.errors import NotSentError, OutcomeUnknownError, TransportError
 from pidj_async.transports.base import Progress
 
-__all__ = ["Tracer", "is_cut_off", "transport_error"]
+__all__ = ["Tracer", "Witness", "is_cut_off", "transport_error"]
 
 #: Errors that httpx and httpcore, which name them alike, raise only before a request is written.
 _BEFORE_SENDING = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
@@ -35,22 +35,30 @@ _WORDS = {
 _OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
-class Tracer:
-    """Listens to httpcore's trace events and marks the moment at which the request itself is begun.
+class Witness:
+    """Whether a transport traces, which is known once any of its requests has.
 
     Attributes:
-        seen: Whether any event came at all, which proves that the transport traces.
+        traces: Only then does the absence of an event prove anything.
     """
 
-    __slots__ = ("_progress", "seen")
+    __slots__ = ("traces",)
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, *, traces: bool) -> None:
+        self.traces = traces
+
+
+class Tracer:
+    """Listens to httpcore's trace events and marks the moment at which the request itself is begun."""
+
+    __slots__ = ("_progress", "_witness")
+
+    def __init__(self, progress: Progress, witness: Witness) -> None:
         self._progress = progress
-        self.seen = False
+        self._witness = witness
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of an event."""
-        self.seen = True
+        self._witness.traces = True
         if event.endswith(".send_request_headers.started"):
             request = info.get("request")
             # A proxy's CONNECT is a request too, and tells Pidj nothing.
@@ -65,20 +73,21 @@ def is_cut_off(error: Exception) -> bool:
     return "peer closed connection" in text or "disconnected" in text
 
 
-def transport_error(error: Exception, *, host: str, request_started: bool, traced: bool, call: str) -> TransportError:
+def transport_error(error: Exception, *, host: str, progress: Progress, witness: Witness, call: str) -> TransportError:
     """Say what a transport's exception means for the request.
 
     Args:
         error: What the transport raised.
         host: Where the request was to go, for the message.
-        request_started: Whether the trace saw the request begin.
-        traced: Whether the absence of a trace event is evidence.
+        progress: Whether the trace saw the request begin. Without proof that it did not, it counts as begun.
+        witness: Whether the transport traces at all.
         call: The name of the call, for the message.
     """
     kind = type(error).__name__
     words = _WORDS.get(kind, f"{kind} while talking to")
-    if not request_started and traced and kind in _BEFORE_SENDING:
+    if witness.traces and not progress.request_started and kind in _BEFORE_SENDING:
         return NotSentError(f"{call}: {words} {host}{_reason(error)}; nothing was sent")
+    progress.request_started = True
     return OutcomeUnknownError(f"{call}: {words} {host}; the request may have been acted on")
 
 

@@ -27,8 +27,8 @@ import httpcore
 from pidj_async.errors import ConfigurationError, NotSentError, PidjError, ResponseError
 from pidj_async.sansio import WireRequest, WireResponse, is_loopback
 from pidj_async.transports.base import Progress
-from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader
-from pidj_async.transports.failures import Tracer, is_cut_off, transport_error
+from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody
+from pidj_async.transports.failures import Tracer, Witness, is_cut_off, transport_error
 
 if TYPE_CHECKING:
     from pidj_async.sansio import Headers
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["OwnConnections"]
 
 logger = logging.getLogger("pidj_async.transports")
+
+_WITNESS = Witness(traces=True)  # httpcore does
 
 _PREPARED_HEADERS = 64  # a client has two sets of headers; more clients may share a transport
 _CLOSE_AT_ONCE = 8  # how many stale connections one request may clean up after
@@ -88,24 +90,6 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
-
-
-class _Content:
-    """A request's body. Not an async generator: one that is cancelled half-way is left to the garbage collector."""
-
-    __slots__ = ("_content",)
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __aiter__(self) -> _Content:
-        return self
-
-    async def __anext__(self) -> bytes:
-        content, self._content = self._content, b""
-        if not content:
-            raise StopAsyncIteration
-        return content
 
 
 class _Origin:
@@ -188,8 +172,8 @@ class OwnConnections:
                     request.method,
                     httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
                     headers=self._headers(request, origin),
-                    content=_Content(request.content),
-                    extensions={"timeout": self._timeouts, "trace": Tracer(progress)},
+                    content=RequestBody(request.content),
+                    extensions={"timeout": self._timeouts, "trace": Tracer(progress, _WITNESS)},
                 )
             )
             status_code = response.status
@@ -244,8 +228,8 @@ class OwnConnections:
         return transport_error(
             error,
             host=origin.name,
-            request_started=progress.request_started,
-            traced=True,
+            progress=progress,
+            witness=_WITNESS,
             call=request.endpoint,
         )
 

@@ -6,6 +6,7 @@ else. `read_event` is lenient: whatever is in that object, it makes an event.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -126,7 +127,7 @@ def _decode(body: bytes | bytearray | memoryview | str) -> tuple[object, str | N
     if problem is not None:
         return None, problem
     try:
-        return _decoder.decode(text), None
+        payload = _decoder.decode(text)
     except json.JSONDecodeError as error:
         # Not ``error.msg``: some of the decoder's messages quote what they stumbled over.
         problem = "the body is empty" if not text.strip() else f"the body is not JSON (at character {error.pos})"
@@ -135,6 +136,11 @@ def _decode(body: bytes | bytearray | memoryview | str) -> tuple[object, str | N
     except ValueError:  # a whole number beyond ``sys.set_int_max_str_digits``, should that have been lowered
         problem = "the body holds a whole number with too many digits"
     except RecursionError:
+        problem = _TOO_DEEP
+    else:
+        # With so few brackets it cannot be deep, and nearly every body is spared the walk.
+        if text.count("{") + text.count("[") <= MAX_DEPTH or not _is_too_deep(payload):
+            return payload, None
         problem = _TOO_DEEP
     return None, problem
 
@@ -146,7 +152,7 @@ def _decode_text(body: bytes | bytearray | memoryview | str) -> tuple[str, str |
         msg = f"body must be bytes or str, not {type(body).__name__}; pass the body as it was received, undecoded"
         raise TypeError(msg)
     try:
-        return bytes(body).decode("utf-8-sig"), None
+        return str(bytes(body).removeprefix(codecs.BOM_UTF8), "utf-8"), None
     except UnicodeDecodeError as error:
         return "", f"the body is not UTF-8 (at byte {error.start})"
 
@@ -164,11 +170,11 @@ def _what_is_wrong_with(payload: object) -> str | None:
         return f'"event" must be a text, not {json_type(name)}'
     if not name.strip():
         return '"event" is blank'
-    return _TOO_DEEP if _is_too_deep(payload) else None
+    return None
 
 
-def _is_too_deep(payload: dict[str, object]) -> bool:
-    level: list[dict[str, object] | list[object]] = [payload]
+def _is_too_deep(payload: object) -> bool:
+    level: list[Any] = [payload]  # texts and numbers can only be in the first one, and end it there
     for _ in range(MAX_DEPTH):
         level = [
             child
@@ -249,15 +255,13 @@ def _read(cls: type, payload: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     extra = dict(payload)
     for attribute, spellings, read in _plan(cls):
         for spelling in spellings:
-            found = extra.get(spelling)
-            if found is None:
-                extra.pop(spelling, None)  # null says no more than absence does
+            found = extra.pop(spelling, None)
+            if found is None:  # null says no more than absence does
                 continue
             value, complete = read(found)
-            if value is None:
-                continue
-            values[attribute] = value
-            if complete:
-                del extra[spelling]
-            break
+            if not complete:
+                extra[spelling] = found
+            if value is not None:
+                values[attribute] = value
+                break
     return values, extra

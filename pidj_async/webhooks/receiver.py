@@ -340,10 +340,8 @@ def _check_secrets(secret: object, *, insecure: bool) -> tuple[str, ...]:
     if insecure:
         msg = "secret and insecure=True contradict each other; leave one of them out"
         raise ConfigurationError(msg)
-    several = tuple(secret) if isinstance(secret, Iterable) and not isinstance(secret, (str, bytes)) else (secret,)
-    if not several:
-        msg = "secret is an empty list; pass at least one, or insecure=True to take events from anybody"
-        raise ConfigurationError(msg)
+    several = secret if isinstance(secret, Iterable) and not isinstance(secret, (str, bytes)) else (secret,)
+    checked = []
     for each in several:
         if not isinstance(each, str):
             msg = f"a secret must be a text, not {type(each).__name__}"
@@ -351,7 +349,11 @@ def _check_secrets(secret: object, *, insecure: bool) -> tuple[str, ...]:
         if not each.strip():
             msg = "a secret is blank; is the setting that it comes from empty?"
             raise ConfigurationError(msg)
-    return several
+        checked.append(each)
+    if not checked:
+        msg = "secret is an empty list; pass at least one, or insecure=True to take events from anybody"
+        raise ConfigurationError(msg)
+    return tuple(checked)
 
 
 class _Guard:

@@ -286,9 +286,9 @@ async def test_fuzzed_requests_get_an_answer() -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.anyio
-async def test_twenty_thousand_fuzzed_requests_get_an_answer() -> None:
-    """The same, 20,000 times on each event loop."""
-    await check_fuzzed_requests(20_000, seed=4)
+async def test_fifty_thousand_fuzzed_requests_get_an_answer() -> None:
+    """The same, 50,000 times on each event loop."""
+    await check_fuzzed_requests(50_000, seed=4)
 
 
 # --- real servers -------------------------------------------------------------------------------------------------

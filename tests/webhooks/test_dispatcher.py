@@ -349,7 +349,7 @@ def test_an_unfit_handler_is_refused_when_it_is_registered(dispatcher: Dispatche
 
 
 @pytest.mark.parametrize(
-    "handler", [of_unresolvable, of_anything, of_more, of_all, functools.partial(two_arguments, TEXT), print]
+    "handler", [of_unresolvable, of_anything, of_more, of_all, functools.partial(two_arguments, TEXT), print, max]
 )
 def test_a_fit_handler_is_taken(dispatcher: Dispatcher, handler: Any) -> None:
     """Options with defaults, ``*events`` and annotations that cannot be resolved are no obstacle."""

@@ -566,7 +566,7 @@ def test_a_sample_of_no_event_is_an_error() -> None:
         sample("text-sent")
 
 
-@quick
+@settings(quick, max_examples=50)
 @given(payload=payloads(st.just("opt-out")))
 def test_the_strategy_makes_what_it_is_asked_for(payload: dict[str, Any]) -> None:
     """`payloads` can be held to some names, as the tests of others need it."""

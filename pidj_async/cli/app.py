@@ -1,0 +1,175 @@
+"""The command ``pidj`` itself: what it consists of, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import click
+
+from pidj_async._masking import mask_phone_numbers_in, redact
+from pidj_async.cli.calls import CallCommand, namespaces, root_calls
+from pidj_async.cli.exits import (
+    BROKEN_PIPE,
+    EXIT_CODES,
+    INTERRUPTED,
+    Interrupted,
+    exit_code_of,
+    report_of,
+)
+from pidj_async.cli.settings import Settings, secrets_in, shared_options
+from pidj_async.errors import PidjError
+
+__all__ = ["Program", "pidj"]
+
+_HELP = """Pidj's texting API on the command line.
+
+Every call of the API is a command: 'pidj contacts get co:…', 'pidj messages send --to-number … --text-body …
+--group-id …'. 'pidj demo' shows the whole product in less than a minute, without an account."""
+
+
+def _sandbox() -> click.Command:
+    from pidj_async.cli.sandbox import sandbox  # noqa: PLC0415  loaded when asked for
+
+    return sandbox
+
+
+def _demo() -> click.Command:
+    from pidj_async.cli.demo import demo  # noqa: PLC0415  loaded when asked for
+
+    return demo
+
+
+_OTHERS: dict[str, Callable[[], click.Command]] = {"sandbox": _sandbox, "demo": _demo}
+
+
+class Program(click.Group):
+    """The calls by namespace, the sandbox and the demonstration; each is made when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [*namespaces(), *root_calls(), *_OTHERS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name in _OTHERS:
+            return _OTHERS[cmd_name]()
+        rows = root_calls()
+        return CallCommand(rows[cmd_name]) if cmd_name in rows else namespaces().get(cmd_name)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write what the exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(each.code), each.meaning) for each in sorted(EXIT_CODES, key=lambda one: one.code)])
+
+    def main(  # type: ignore[override]  # it never returns
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run a command line, say how it went, and exit.
+
+        Args:
+            args: The arguments; those of this process, if left out.
+            prog_name: What the program is called in its help.
+            extra: As click takes it.
+        """
+        arguments = list(sys.argv[1:] if args is None else args)
+        settings = Settings(secrets=secrets_in(arguments))
+        # Click would end the process in its own ways, and expand asterisks in messages on Windows.
+        extra |= {"standalone_mode": False, "windows_expand_args": False, "obj": settings}
+        run = super().main
+        sys.exit(_ended(lambda: run(arguments, prog_name, **extra), settings, arguments))
+
+
+def _ended(run: Callable[[], Any], settings: Settings, arguments: Sequence[str]) -> int:
+    """Run a command line, and turn whatever comes of it into words and a code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a letter shows its number; a traceback helps nobody.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return BROKEN_PIPE
+    except (Interrupted, click.Abort, KeyboardInterrupt) as error:
+        interrupted = error if isinstance(error, Interrupted) else Interrupted()
+        report = {"type": "Interrupted", "message": str(interrupted), "exit_code": INTERRUPTED}
+        if interrupted.started is not None:
+            report |= {"endpoint": interrupted.endpoint, "outcome": "unknown" if interrupted.started else "not_sent"}
+        _say(f"pidj: {interrupted}", report, settings)
+        return INTERRUPTED
+    except click.ClickException as error:
+        # What failed to be parsed has set nothing.
+        settings.as_json = settings.as_json or "--json" in arguments
+        _say_usage(error, settings)
+        return 2
+    except PidjError as error:
+        _say(f"pidj: {error}", report_of(error), settings)
+        return exit_code_of(error)
+    except ModuleNotFoundError:
+        raise  # `main` tells what to install
+    except Exception as error:  # noqa: BLE001  a bug of ours, and its text may hold anything
+        message = f"{type(error).__name__}: {error}"
+        _say(traceback.format_exc(), {"type": "InternalError", "message": message, "exit_code": 1}, settings)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _say(text: str, report: dict[str, Any], settings: Settings) -> None:
+    if settings.as_json:
+        from pidj_async.cli.output import write_json  # noqa: PLC0415  nothing went wrong so far
+
+        write_json({"error": _redacted(report, settings.secrets)}, to_stderr=True)
+    else:
+        click.echo(redact(text, settings.secrets).rstrip(), err=True)
+
+
+def _redacted(report: dict[str, Any], secrets: Iterable[str]) -> dict[str, Any]:
+    return {name: redact(value, secrets) if isinstance(value, str) else value for name, value in report.items()}
+
+
+def _say_usage(error: click.ClickException, settings: Settings) -> None:
+    shown = io.StringIO()
+    error.show(file=shown)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(shown.getvalue().rstrip(), err=True)
+        return
+    # What was typed in the wrong place may have been somebody's number.
+    message = mask_phone_numbers_in(error.format_message())
+    report = {"type": "UsageError", "message": message, "exit_code": 2, "outcome": "not_sent"}
+    _say(mask_phone_numbers_in(shown.getvalue()), report, settings)
+
+
+def _discard_output() -> None:
+    """Make sure that nobody complains of the closed pipe once more, when the interpreter flushes at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"pidj {version('pidj-async')}")
+        ctx.exit()
+
+
+pidj = Program(
+    "pidj",
+    help=_HELP,
+    params=[
+        *shared_options(before_command=True),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version.",
+        ),
+    ],
+)
+"""The command."""

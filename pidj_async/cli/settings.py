@@ -1,0 +1,113 @@
+"""Whom the command talks to, and how it answers: the options that every command has.
+
+They may stand before the command or after it; what stands later wins, and both win over the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import click
+
+from pidj_async.errors import ConfigurationError
+
+__all__ = ["ENVIRONMENT", "PASSWORD_VARIABLE", "Settings", "secrets_in", "shared_options"]
+
+ENVIRONMENT = {"account_key": "PIDJ_ACCOUNT_KEY", "token": "PIDJ_TOKEN", "base_url": "PIDJ_BASE_URL"}
+"""The options that the environment can stand in for, and its variables."""
+
+PASSWORD_VARIABLE = "PIDJ_USER_PASSWORD"  # noqa: S105  the name of one
+"""Where a new user's password may be instead of on the command line."""
+
+_HELP = {
+    "account_key": "Account Key, from Pidj's API page.",
+    "token": "Token, from the same page. Options are visible to everybody on this machine: prefer the environment.",
+    "base_url": "Another address of the API; https, except on this machine.",
+    "as_json": "Print JSON: one document with the result, or one object with the error on standard error.",
+}
+
+
+@attrs.define
+class Settings:
+    """What was set by options and environment.
+
+    Attributes:
+        account_key: The account key, if any.
+        token: The token, if any.
+        base_url: The address, if it is another one.
+        as_json: Whether the reader is a program.
+        secrets: What must not be shown.
+        given: The settings that stood on the command line, as opposed to the environment.
+    """
+
+    account_key: str | None = attrs.field(default=None, repr=False)
+    token: str | None = attrs.field(default=None, repr=False)
+    base_url: str | None = None
+    as_json: bool = False
+    secrets: set[str] = attrs.field(factory=set, repr=False)
+    given: set[str] = attrs.field(factory=set)
+
+    def credentials(self) -> dict[str, str]:
+        """Return the arguments of `Pidj` that were set.
+
+        Raises:
+            ConfigurationError: If the account key or the token is missing; it says how to give them.
+        """
+        missing = [name for name in ("account_key", "token") if not getattr(self, name)]
+        if missing:
+            variables = " and ".join(ENVIRONMENT[name] for name in missing)
+            options = " and ".join("--" + name.replace("_", "-") for name in missing)
+            msg = f"no credentials: set {variables} in the environment, or pass {options}"
+            raise ConfigurationError(msg)
+        return {name: value for name in ENVIRONMENT if (value := getattr(self, name))}
+
+
+def shared_options(*, before_command: bool, connection: bool = True) -> list[click.Parameter]:
+    """Make the options that every command has.
+
+    Args:
+        before_command: These stand before the command, so they alone read the environment: otherwise it would win
+            over what was said there.
+        connection: Whether the command talks to Pidj.
+    """
+    options: list[click.Parameter] = []
+    for name, variable in ENVIRONMENT.items() if connection else ():
+        options.append(
+            click.Option(
+                ["--" + name.replace("_", "-"), name],
+                help=_HELP[name] if before_command else f"Instead of {variable}.",
+                metavar="URL" if name == "base_url" else "TEXT",
+                envvar=variable if before_command else None,
+                show_envvar=before_command,
+                expose_value=False,
+                callback=_remember,
+            )
+        )
+    options.append(
+        click.Option(["--json", "as_json"], is_flag=True, help=_HELP["as_json"], expose_value=False, callback=_remember)
+    )
+    return options
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if not value or parameter.name is None:
+        return
+    settings = context.ensure_object(Settings)
+    setattr(settings, parameter.name, value)
+    if context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE:
+        settings.given.add(parameter.name)
+    if parameter.name == "token":
+        settings.secrets.add(value)
+
+
+def secrets_in(arguments: Sequence[str]) -> set[str]:
+    """Find secrets before anything has been parsed, because parsing may fail and quote what it failed on."""
+    found = {os.environ.get(ENVIRONMENT["token"], ""), os.environ.get(PASSWORD_VARIABLE, "")}
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, attached = option.partition("=")
+        if name in {"--token", "--password"}:
+            found.add(attached if equals else value)
+    return found - {"", "-"}
