@@ -10,7 +10,6 @@ import random
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
@@ -19,6 +18,7 @@ import attrs
 from pidj_async._masking import mask_text
 from pidj_async._resources import Contacts, Groups, Messages, RootCalls, SeriesCalls, Sso, Surveys, Tasks, Users
 from pidj_async._unset import UNSET, Unset
+from pidj_async._version import __version__
 from pidj_async.endpoints import endpoint_of
 from pidj_async.errors import ConfigurationError, NotSentError, OutcomeUnknownError, PidjError, TransportError
 from pidj_async.outcomes import OutcomeState, outcome_state
@@ -342,7 +342,7 @@ def _check_deadline(deadline: float | None) -> float | None:
 
 
 def _user_agent(program: str | None) -> str:
-    ours = f"pidj-async/{version('pidj-async')} python/{sys.version_info.major}.{sys.version_info.minor}"
+    ours = f"pidj-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
     if program is None:
         return ours
     if not program.isascii() or not program.isprintable():
