@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 from sybil import Sybil
 from sybil.evaluators.python import pad
 from sybil.parsers.myst import CodeBlockParser
@@ -38,9 +37,7 @@ class Stage:
         from pidj_async import Sandbox  # noqa: PLC0415  only these examples need it
 
         self._cleanup = contextlib.ExitStack()
-        # In a thread of its own: an example may block its event loop, or close it.
-        portal = self._cleanup.enter_context(start_blocking_portal())
-        sandbox = self._cleanup.enter_context(portal.wrap_async_context_manager(Sandbox()))
+        sandbox = self._cleanup.enter_context(Sandbox())
         self._runner = self._cleanup.enter_context(asyncio.Runner())
         self._environ = {
             "PIDJ_ACCOUNT_KEY": sandbox.account_key,

@@ -22,8 +22,9 @@ html_copy_source = False
 
 # Single backticks in docstrings name our own objects, or arguments, which are no objects and stay plain.
 default_role = "py:obj"
-# There is no inventory of other projects to look into, because the build needs no network. What is ours must resolve.
-nitpick_ignore_regex = [(r"py:.*", r"(?!pidj_async\.).*")]
+# There is no inventory of other projects to look into, because the build needs no network. What is ours and public must
+# resolve; type variables have one letter.
+nitpick_ignore_regex = [(r"py:.*", r"(?!pidj_async\.).*"), (r"py:.*", r".*\._.*"), (r"py:class", r".*\.[A-Z]")]
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"

@@ -6,16 +6,18 @@ and node), so nothing is fetched when it starts.
 In the text of a document, ``‸`` marks where the cursor stands::
 
     with Editor(tmp_path) as editor:
-        spot = editor.open("import json\\njson.du‸mps")
+        spot = editor.open("print(le‸n)")
         print(editor.hover(spot))
 """
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -40,7 +42,9 @@ CURSOR = "‸"
 
 _TO_END = 10.0  # seconds that a server has to end by itself
 _UNKNOWN_METHOD = -32601  # JSON-RPC 2.0, section 5.1
-_METHOD_KINDS = {2: "method", 3: "function", 5: "field", 6: "variable", 7: "class", 10: "property"}  # LSP 3.17
+_KINDS = {2: "method", 3: "function", 5: "field", 6: "variable", 7: "class", 10: "property"}  # LSP 3.17
+_FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")  # CommonMark 0.31, section 2.4
 
 _CAPABILITIES: Mapping[str, Any] = {
     "general": {"positionEncodings": ["utf-16"]},
@@ -125,11 +129,13 @@ class Editor:
         self._folder = folder.resolve()
         self._timeout = timeout
         self._settings: Mapping[str, Any] = {
-            "python": {"pythonPath": sys.executable},
-            "python.analysis": {
-                "autoSearchPaths": False,
-                "diagnosticMode": "openFilesOnly",
-                "extraPaths": [str(path) for path in sources],
+            "python": {
+                "pythonPath": sys.executable,
+                "analysis": {
+                    "autoSearchPaths": False,
+                    "diagnosticMode": "openFilesOnly",
+                    "extraPaths": [str(path) for path in sources],
+                },
             },
         }
         self._arrived: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -141,16 +147,17 @@ class Editor:
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:  # whatever goes wrong, a started process is ended
-            self._complaints = undo.enter_context(tempfile.TemporaryFile())
+            self._complaints = Path(undo.enter_context(tempfile.TemporaryDirectory())) / "stderr"
+            stderr = undo.enter_context(self._complaints.open("wb"))
+            self._reader = threading.Thread(target=self._read, name="editor", daemon=True)
             self._process = subprocess.Popen(  # noqa: S603  both paths come from installed packages
                 [_node(), _server(), "--stdio"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._complaints,
+                stderr=stderr,
                 cwd=self._folder,
             )
             undo.callback(self._end)
-            self._reader = threading.Thread(target=self._read, name="editor", daemon=True)
             self._reader.start()
             uri = self._folder.as_uri()
             self._ask(
@@ -176,17 +183,16 @@ class Editor:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with suppress(EditorError, OSError):
+            with suppress(EditorError):
                 self._ask("shutdown", None, timeout=_TO_END)
                 self._tell("exit", None)
-            with suppress(OSError):  # a server that is gone leaves a broken pipe
-                process.stdin.close()
-            process.wait(_TO_END)
-        except subprocess.TimeoutExpired:
-            pass
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_TO_END)
         finally:
             process.kill()
             process.wait()
+            with suppress(OSError):  # what could not be written any more
+                process.stdin.close()
             self._reader.join()
             process.stdout.close()
 
@@ -208,7 +214,7 @@ class Editor:
         return Spot(uri, before.count("\n"), len(in_line.encode("utf-16-le")) // 2)
 
     def hover(self, spot: Spot) -> str:
-        """Return what is shown when the mouse rests there, as Markdown; nothing is ``""``."""
+        """Return what is shown when the mouse rests there: code in fences, then prose; nothing is ``""``."""
         answer = self._ask("textDocument/hover", _at(spot))
         return _prose(answer["contents"]) if answer else ""
 
@@ -230,7 +236,7 @@ class Editor:
         for item in self._completion_items(spot):
             if item["label"] == name:
                 full = self._ask("completionItem/resolve", item)
-                kind = _METHOD_KINDS.get(full.get("kind"), str(full.get("kind")))
+                kind = _KINDS.get(full.get("kind"), str(full.get("kind")))
                 return Completion(name, kind, _prose(full.get("documentation")))
         msg = f"{name!r} is not offered"
         raise EditorError(msg)
@@ -282,11 +288,17 @@ class Editor:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
         pipe = self._process.stdin
         assert pipe is not None
+        # A server that reads no more would block us forever, once the pipe is full.
+        watchdog = threading.Timer(self._timeout, self._process.kill)
+        watchdog.start()
         try:
             pipe.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
             pipe.flush()
         except OSError as error:
             raise EditorError(self._with_complaints("the server has ended")) from error
+        finally:
+            watchdog.cancel()
+            watchdog.join()
 
     def _read(self) -> None:
         pipe = self._process.stdout
@@ -298,9 +310,7 @@ class Editor:
             self._arrived.put(None)
 
     def _with_complaints(self, problem: str) -> str:
-        # By position: the server writes at the offset that a seek would move.
-        size = os.fstat(self._complaints.fileno()).st_size
-        tail = os.pread(self._complaints.fileno(), 2000, max(0, size - 2000)).decode(errors="replace").strip()
+        tail = self._complaints.read_bytes()[-2000:].decode(errors="replace").strip()
         return f"{problem}\n{tail}" if tail else problem
 
 
@@ -350,12 +360,13 @@ def _at(spot: Spot) -> dict[str, Any]:
 
 
 def _prose(content: Any) -> str:
-    """Text that comes bare or with its format."""
+    """Markdown, bare or with its format, as it reads once it is shown: without escapes and no-break spaces."""
     if content is None:
         return ""
-    text = content["value"] if isinstance(content, dict) else content
-    # pyright indents Markdown with no-break spaces, which are the same to a reader.
-    return str(text).replace("&nbsp;", " ").replace("\N{NO-BREAK SPACE}", " ").replace("\r\n", "\n")
+    text = str(content["value"] if isinstance(content, dict) else content).replace("\r\n", "\n")
+    pieces = _FENCED.split(text)  # prose, code, prose, ...
+    pieces[::2] = (html.unescape(_ESCAPED.sub(r"\1", piece)) for piece in pieces[::2])
+    return "\n".join(line.rstrip() for line in "".join(pieces).replace("\N{NO-BREAK SPACE}", " ").splitlines())
 
 
 def _signature(found: Mapping[str, Any], answer: Mapping[str, Any]) -> Signature:

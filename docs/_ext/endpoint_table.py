@@ -1,6 +1,7 @@
-"""Directives that read the reference from the endpoint table, so that it cannot say anything else.
+"""Directives that read the reference from the code's own tables, so that it cannot say anything else.
 
-``endpoint-table`` is the overview, a line for each call; ``endpoint-details`` explains each call's arguments.
+``endpoint-table`` is the overview of the calls, ``endpoint-details`` explains each call's arguments, and ``exit-codes``
+lists how the command ends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from docstring_parser import parse
 from sphinx.util.docutils import SphinxDirective
 
+from pidj_async.cli.exits import EXIT_CODES
 from pidj_async.endpoints import TABLE
 
 if TYPE_CHECKING:
@@ -87,6 +89,13 @@ def _details(row: Endpoint[Any]) -> Iterator[str]:
         yield "It takes no arguments."
 
 
+def exit_codes() -> Iterator[str]:
+    yield "| code | what it means |"
+    yield "|---|---|"
+    for one in sorted(EXIT_CODES, key=lambda one: one.code):
+        yield f"| {one.code} | {cell(one.meaning)} |"
+
+
 NAMESPACES = list(dict.fromkeys(row.namespace for row in TABLE))
 
 
@@ -108,7 +117,17 @@ class EndpointDetails(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(details()), allow_section_headings=True)
 
 
+class ExitCodes(SphinxDirective):
+    """What the command's exit codes mean."""
+
+    option_spec: ClassVar[OptionSpec] = {}
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(exit_codes()))
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("endpoint-table", EndpointTable)
     app.add_directive("endpoint-details", EndpointDetails)
+    app.add_directive("exit-codes", ExitCodes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

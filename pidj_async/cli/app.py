@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -61,6 +61,20 @@ class Program(click.Group):
         rows = root_calls()
         return CallCommand(rows[cmd_name]) if cmd_name in rows else namespaces().get(cmd_name)
 
+    # Click would end a program whose reader has gone with 1, like one that failed. Both places where it writes:
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options before the command; ``--help`` is answered here."""
+        with _noticing_who_reads():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _noticing_who_reads():
+            return super().invoke(ctx)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write what the exit codes mean."""
         with formatter.section("Exit codes"):
@@ -84,6 +98,18 @@ class Program(click.Group):
         sys.exit(_ended(lambda: run(arguments, prog_name, **extra), settings, arguments))
 
 
+class _ReaderGoneError(Exception):
+    """Nobody reads the output any more."""
+
+
+@contextlib.contextmanager
+def _noticing_who_reads() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderGoneError from error
+
+
 def _ended(run: Callable[[], Any], settings: Settings, arguments: Sequence[str]) -> int:
     """Run a command line, and turn whatever comes of it into words and a code."""
     for stream in (sys.stdout, sys.stderr):
@@ -93,7 +119,7 @@ def _ended(run: Callable[[], Any], settings: Settings, arguments: Sequence[str])
     try:
         code = run()
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (_ReaderGoneError, BrokenPipeError):
         _discard_output()
         return BROKEN_PIPE
     except (Interrupted, click.Abort, KeyboardInterrupt) as error:

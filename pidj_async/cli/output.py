@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["as_data", "console", "printable", "show_result", "write_json"]
 
 _UNWRAPPED = 10_000
+_NOTHING: Sequence[Any] = (None, "", [], {})  # what a table for people leaves out
 
 
 def as_data(value: Any) -> Any:
@@ -112,7 +113,7 @@ def _details(record: Mapping[str, Any]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in record.items():
-        if value not in (None, [], {}):
+        if value not in _NOTHING:
             table.add_row(Text(printable(name)), Text(printable(value)))
     return table
 
@@ -127,7 +128,7 @@ def _show_many(row: Endpoint[Any], records: Sequence[Mapping[str, Any]]) -> None
     if not records:
         screen.print(f"No {row.namespace}.")
         return
-    names = list(dict.fromkeys(name for one in records for name, value in one.items() if value not in (None, [], {})))
+    names = list(dict.fromkeys(name for one in records for name, value in one.items() if value not in _NOTHING))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in names:
         table.add_column(Text(printable(name)), overflow="fold")

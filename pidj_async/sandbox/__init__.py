@@ -10,8 +10,8 @@
             await pidj.messages.send(to_number="+18885553333", text_body="Hi", group_id=sandbox.group_id)
         assert sandbox.texts[0].text_body == "Hi"
 
-It needs the extra ``sandbox``. What it knows when it starts is in `pidj_async.sandbox.seed`; where the vendor's document
-is silent, `pidj_async.sandbox.state` says what the sandbox does instead. Names are imported when they are first used.
+It needs the extra ``sandbox``. What it knows when it starts is in `pidj_async.sandbox.seed`. Where the vendor's
+document is silent, `pidj_async.sandbox.state` says what the sandbox does. Names are imported when they are first used.
 """
 
 from __future__ import annotations

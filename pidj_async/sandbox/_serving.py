@@ -24,7 +24,7 @@ __all__ = ["ServerThread"]
 _Base: Any = AutoHTTPProtocol  # httptools if it is installed, else h11: chosen when uvicorn is imported
 
 
-class _Protocol(_Base):  # type: ignore[misc]  no checker can follow a base that is chosen at run time
+class _Protocol(_Base):  # type: ignore[misc]  # no checker can follow a base that is chosen at run time
     """uvicorn's protocol, which lets the application see the connection and writes no access log of its own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -34,7 +34,7 @@ class _Protocol(_Base):  # type: ignore[misc]  no checker can follow a base that
         self.access_log = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        self.app_state = {**self.app_state, TRANSPORT: transport}
+        self.app_state: dict[str, Any] = {**self.app_state, TRANSPORT: transport}
         super().connection_made(transport)
 
 

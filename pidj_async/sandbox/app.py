@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,7 +21,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, Router
-from starlette.types import Receive, Scope, Send
 
 from pidj_async._endpoint import Endpoint
 from pidj_async.endpoints import TABLE
@@ -32,6 +31,9 @@ from pidj_async.sandbox.faults import Fault
 from pidj_async.sandbox.forms import parse_form, read_fields, read_path
 from pidj_async.sandbox.replies import Refusal, encode_json, refusal_envelope
 from pidj_async.sansio import DEFAULT_BASE_URL, basic_authorization
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 __all__ = ["API_PATH", "create_app"]
 

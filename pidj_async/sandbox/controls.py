@@ -73,7 +73,7 @@ class Controls:
         self._engine.webhooks.url = url
 
     def state(self) -> dict[str, Any]:
-        """Everything in the account but the texts, as plain JSON values: contacts with their addresses, users, …"""
+        """Return everything in the account but the texts, as plain JSON values; contacts with their addresses."""
         with self._engine.lock:
             return self._engine.state.snapshot()
 
@@ -117,11 +117,11 @@ class Controls:
                 problem = "has no phone number, so nobody can text it"
                 raise InvalidRequestError("group", problem, value=repr(group.name))
             return group
-        phone_to = GROUP_NUMBER if phone_to is None else _PHONE.check("phone_to", phone_to)
-        found = self._engine.state.group_by_number(phone_to)
+        number: str = GROUP_NUMBER if phone_to is None else _PHONE.check("phone_to", phone_to)
+        found = self._engine.state.group_by_number(number)
         if found is None:
             problem = "is no group's number"
-            raise InvalidRequestError("phone_to", problem, value=repr(mask_phone_number(phone_to)))
+            raise InvalidRequestError("phone_to", problem, value=repr(mask_phone_number(number)))
         return found
 
     def close_task(self, task_id: str) -> None:

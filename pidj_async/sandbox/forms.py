@@ -86,7 +86,8 @@ def read_fields(row: Endpoint[Any], form: Mapping[str, str]) -> dict[str, Any]:
             continue
         if not raw or raw.isspace():
             if row.method == "PUT":
-                given[field.name] = _removed(field)
+                _hold_clearable(field)
+                given[field.name] = None
             continue
         value = _read(field.name, field.kind, raw)
         if value is not _DISCARDED:
@@ -117,7 +118,7 @@ def read_path(row: Endpoint[Any], values: Mapping[str, str]) -> dict[str, str]:
     return dict(values)
 
 
-def _removed(field: FieldInfo) -> None:
+def _hold_clearable(field: FieldInfo) -> None:
     if not field.clearable:
         message = f"{field.name} cannot be blank."
         raise malformed(message)

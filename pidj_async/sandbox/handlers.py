@@ -112,10 +112,8 @@ def _unpause_user(state: State, given: Given) -> Any:
 
 @_handles("sso.create_url")
 def _create_sso_url(state: State, given: Given) -> Any:
-    if "user_uuid" in given:
-        user = state.user(given["user_uuid"])
-    else:
-        user = state.user_by_external_id(given["external_id"])
+    external_id = given.get("external_id")
+    user = state.user(given["user_uuid"]) if external_id is None else state.user_by_external_id(external_id)
     return {"url": state.create_sign_on_url(user, given.get("next"))}
 
 

@@ -115,7 +115,5 @@ GROUPS: Final = (
 SERIES: Final = (Series(SERIES_ID, "Welcome", (GROUP_ID, PLAIN_GROUP_ID)),)
 """The series of every sandbox."""
 
-SURVEYS: Final = (
-    Survey(SURVEY_ID, "How did we do?", "Thank you for your visit.", "How many stars, 1 to 5?"),
-)
+SURVEYS: Final = (Survey(SURVEY_ID, "How did we do?", "Thank you for your visit.", "How many stars, 1 to 5?"),)
 """The surveys of every sandbox."""
