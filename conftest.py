@@ -78,6 +78,7 @@ pytest_collect_file = Sybil(
 ).pytest()
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the examples of a document together when pytest-xdist deals out the tests: they build on one another."""
     if not config.pluginmanager.has_plugin("xdist"):

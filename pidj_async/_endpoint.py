@@ -62,7 +62,6 @@ class Endpoint(Generic[R]):
             self, "form_fields", tuple(field for field in fields if field.on_wire and field.name not in in_path)
         )
 
-
     @property
     def namespace(self) -> str | None:
         """``"messages"`` for ``messages.send``; ``None`` for a call on the client itself."""

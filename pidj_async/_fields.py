@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from pidj_async._masking import mask_phone_number, mask_text, shorten
+from pidj_async._masking import mask_phone_number, mask_phone_numbers_in, mask_text, shorten
 from pidj_async._unset import UNSET
 from pidj_async.errors import InvalidRequestError
 
@@ -66,8 +66,9 @@ MAX_ADDRESS_LINE = 200
 Role = Literal["admin", "manager", "agent"]
 """What a user may do. The vendor assigns only these three through the API."""
 
+_USER_INFO = re.compile(r"//.*@")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
-_TAG = re.compile(r"<\s*[/!]?\s*[A-Za-z][^<>]*>")
+_TAG = re.compile(r"<((?:[/!?]?[A-Za-z]|!--)[A-Za-z]*)[^<>]*>")  # "a < b" is none: HTML allows no space there
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")
 _ZIP = re.compile(r"[0-9]{5}(?:-[0-9]{4})?\Z")
 _CANADIAN = re.compile(r"[A-Za-z][0-9][A-Za-z][ -]?[0-9][A-Za-z][0-9]\Z")
@@ -107,7 +108,8 @@ class Kind:
             except UnicodeEncodeError:
                 msg = "contains a lone surrogate, which has no form in UTF-8"
                 raise InvalidRequestError(name, msg, value=self.show(value)) from None
-        return value
+        # A member of a `class Role(str, Enum)` is a str, but str() of it is "Role.ADMIN", and that would go out.
+        return value if type(value) is str else str.__str__(value)
 
     def encode(self, value: Any) -> str:
         """Write a checked value for the wire."""
@@ -116,7 +118,10 @@ class Kind:
 
     def show(self, value: Any) -> str:
         """The value as messages and reprs may show it."""
-        return shorten(value)
+        # A number lands in the wrong argument easily, so it is masked wherever it is.
+        if isinstance(value, str):
+            return shorten(mask_phone_numbers_in(value))
+        return mask_phone_numbers_in(shorten(value))
 
 
 class TextKind(Kind):
@@ -151,7 +156,8 @@ class TopicKind(CuttableTextKind):
     def check(self, name: str, value: Any) -> Any:
         value = super().check(name, value)
         if tag := _TAG.search(value):
-            msg = f"must not contain HTML, which Pidj does not display; found {shorten(tag.group(), 20)}"
+            # Only the tag's name: what else is in it may be anybody's data.
+            msg = f"must not contain HTML, which Pidj does not display; found a <{tag[1][:12]}> tag"
             raise InvalidRequestError(name, msg, value=self.show(value))
         return value
 
@@ -170,7 +176,9 @@ class PhoneNumberKind(Kind):
         return value
 
     def show(self, value: Any) -> str:
-        return repr(mask_phone_number(value))
+        if not isinstance(value, str):
+            return super().show(value)
+        return shorten(mask_phone_number(value))
 
 
 class IdKind(Kind):
@@ -298,8 +306,10 @@ class UrlKind(Kind):
         return base64.b64encode(text.encode()).decode()
 
     def show(self, value: Any) -> str:
-        # A return address often carries a session of its own in its query.
-        return shorten(str(value).split("?", 1)[0])
+        # A return address often carries a session of its own behind its path, or a password before its host.
+        if not isinstance(value, str):
+            return f"<{type(value).__name__}>"
+        return super().show(_USER_INFO.sub("//", re.split(r"[?#]", value, maxsplit=1)[0]))
 
 
 class SecretKind(Kind):
@@ -337,7 +347,8 @@ class ListKind(Kind):
 
     def check(self, name: str, value: Any) -> Any:
         # A str is an iterable of str too: "admin" would become five roles.
-        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        # And a mapping is an iterable of its keys: {"admin": False} would become one.
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
             msg = "must be a list of values, not one value"
             raise InvalidRequestError(name, msg, value=self.show(value))
         values = tuple(self.item.check(name, one) for one in value)
@@ -348,6 +359,12 @@ class ListKind(Kind):
             msg = "must not contain '|', which separates values on the wire"
             raise InvalidRequestError(name, msg, value=self.item.show(joined))
         return values
+
+    def show(self, value: Any) -> str:
+        if not isinstance(value, (tuple, list)):
+            return super().show(value)
+        shown = [self.item.show(one) for one in value[:5]]
+        return f"({', '.join([*shown, '…'] if len(value) > 5 else shown)})"
 
     def encode(self, value: Any) -> str:
         return "|".join(self.item.encode(one) for one in value)
@@ -482,7 +499,11 @@ class Request(Generic[R]):
                 f"shorten it, or pass truncate=True to send the first {max_length:,}"
             )
             raise InvalidRequestError(name, msg, value=mask_text(value))
-        object.__setattr__(self, name, value[:max_length])
+        kept = value[:max_length]
+        if kept.isspace():
+            msg = f"is blank in its first {max_length:,} characters"
+            raise InvalidRequestError(name, msg, value=mask_text(value))
+        object.__setattr__(self, name, kept)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attrs.field,))

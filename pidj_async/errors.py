@@ -60,6 +60,14 @@ class PidjError(Exception):
     endpoint: str | None = None
     attempts: int = 0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own way is to call the class with `args`, which knows nothing of keyword-only arguments.
+        return (_rebuild, (type(self), self.args), self.__dict__)
+
+
+def _rebuild(cls: type[PidjError], args: tuple[Any, ...]) -> PidjError:
+    return cls.__new__(cls, *args)
+
 
 class ConfigurationError(PidjError, ValueError):
     """The client, the receiver or the command was set up in a way that cannot work, or not safely."""
@@ -70,6 +78,7 @@ class InvalidRequestError(PidjError, ValueError):
 
     Attributes:
         field: The argument that is wrong.
+        problem: What is wrong with it.
         value: What it was, as text that is safe to log: phone numbers masked, secrets left out. ``None`` if it is
             missing altogether.
     """
@@ -79,15 +88,6 @@ class InvalidRequestError(PidjError, ValueError):
         self.field = field
         self.problem = problem
         self.value = value
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_invalid_request, (type(self), self.field, self.problem, self.value))
-
-
-def _invalid_request(
-    cls: type[InvalidRequestError], field: str, problem: str, value: str | None
-) -> InvalidRequestError:
-    return cls(field, problem, value=value)
 
 
 class TransportError(PidjError):

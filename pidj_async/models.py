@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from pidj_async._masking import mask_phone_number
+from pidj_async._masking import mask_phone_number, shorten_names
 
 __all__ = [
     "Confirmation",
@@ -41,7 +41,7 @@ def _phone(value: str | None) -> str:
 
 def _extra_names(value: Mapping[str, Any]) -> str:
     # The names tell what is new; the values may be anybody's data.
-    return f"<{', '.join(sorted(map(str, value)))}>" if value else "{}"
+    return f"<{shorten_names(sorted(value))}>" if value else "{}"
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +53,15 @@ class Model:
     """
 
     extra: Mapping[str, Any] = attrs.field(default=_NOTHING, repr=_extra_names, hash=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only view of a dict can be neither pickled nor copied deeply.
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        return (_rebuild, (type(self), {**values, "extra": dict(self.extra)}))
+
+
+def _rebuild(cls: type[Model], values: dict[str, Any]) -> Model:
+    return cls(**{**values, "extra": MappingProxyType(values["extra"])})
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,7 +19,7 @@ import attrs
 
 from pidj_async._endpoint import Endpoint
 from pidj_async._fields import Request
-from pidj_async._masking import REDACTED, mask_phone_numbers_in, redact, shorten
+from pidj_async._masking import REDACTED, mask_phone_numbers_in, redact, shorten, shorten_names
 from pidj_async.errors import (
     APIError,
     AuthenticationError,
@@ -55,7 +56,11 @@ _REFUSALS = frozenset({"error", "failure"})
 
 
 def _header_names(headers: Headers) -> str:
-    return f"<{', '.join(name for name, _ in headers)}>"
+    return f"<{shorten_names((name for name, _ in headers), 200)}>"
+
+
+def _names(value: Mapping[str, Any]) -> str:
+    return f"<{shorten_names(value, 200)}>"
 
 
 def _size(content: bytes) -> str:
@@ -75,7 +80,7 @@ class WireRequest:
     """
 
     method: str
-    url: str = attrs.field(repr=mask_phone_numbers_in)
+    url: str = attrs.field(repr=lambda value: repr(mask_phone_numbers_in(value)))
     headers: Headers = attrs.field(repr=_header_names)
     content: bytes = attrs.field(repr=_size)
     endpoint: str
@@ -92,7 +97,7 @@ class WireResponse:
     """
 
     status_code: int
-    headers: Mapping[str, str] = attrs.field(repr=lambda value: f"<{', '.join(value)}>")
+    headers: Mapping[str, str] = attrs.field(repr=_names)
     content: bytes = attrs.field(repr=_size)
 
 
@@ -110,8 +115,8 @@ class Reply(Generic[R]):
 
     result: R
     status_code: int
-    envelope: Mapping[str, Any] = attrs.field(repr=lambda value: f"<{', '.join(value)}>")
-    headers: Mapping[str, str] = attrs.field(repr=lambda value: f"<{', '.join(value)}>")
+    envelope: Mapping[str, Any] = attrs.field(repr=_names)
+    headers: Mapping[str, str] = attrs.field(repr=_names)
     attempts: int = 1
 
 
@@ -134,7 +139,7 @@ def check_base_url(base_url: str) -> str:
     if parts.scheme not in {"http", "https"} or not host or port == 0:
         msg = f"base_url must be an absolute http or https URL such as {DEFAULT_BASE_URL}"
         raise ConfigurationError(msg)
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    if "@" in parts.netloc or "?" in base_url or "#" in base_url:  # also an empty query: the path would be in it
         msg = "base_url must have no credentials, query or fragment; pass account_key and token by themselves"
         raise ConfigurationError(msg)
     if not base_url.isascii() or not base_url.isprintable() or " " in base_url:
@@ -151,7 +156,11 @@ def is_loopback(host: str) -> bool:
     if host in {"localhost", "::1"}:
         return True
     quads = host.split(".")
-    return len(quads) == 4 and quads[0] == "127" and all(quad.isdecimal() and int(quad) < 256 for quad in quads)
+    return (
+        len(quads) == 4
+        and quads[0] == "127"
+        and all(quad.isdecimal() and len(quad) < 4 and int(quad) < 256 for quad in quads)
+    )
 
 
 def basic_authorization(account_key: str, token: str) -> str:
@@ -212,6 +221,7 @@ def parse_response(
         ResponseError: The reply is not what the API promises.
     """
     status_code = response.status_code
+    hidden = _secrets_of(row, request, secrets)
     if 300 <= status_code < 400:
         msg = f"{row.name}: HTTP {status_code}, a redirect; the API has none, and credentials are not carried elsewhere"
         raise ResponseError(msg, status_code=status_code)
@@ -223,7 +233,7 @@ def parse_response(
     except ValueError:
         envelope = None
         if status_code < 300:
-            kind = shorten(response.headers.get("content-type", "no content type"), 40)
+            kind = shorten(redact(response.headers.get("content-type", "no content type"), hidden), 40)
             msg = f"{row.name}: HTTP {status_code}, but the body is not JSON ({kind}, {len(response.content)} bytes)"
             raise ResponseError(msg, status_code=status_code) from None
     if not isinstance(envelope, dict):
@@ -234,7 +244,7 @@ def parse_response(
     status = envelope.get("status")
     refused = isinstance(status, str) and status.lower() in _REFUSALS
     if status_code >= 400 or refused:
-        raise _api_error(row, response, envelope, request, tuple(secrets), now)
+        raise _api_error(row, response, envelope, request, secrets=hidden, now=now)
     return Reply(
         result=_read_result(row, envelope, status_code),
         status_code=status_code,
@@ -254,22 +264,24 @@ def _read_result(row: Endpoint[Any], envelope: Mapping[str, Any], status_code: i
     elif "status" not in envelope and "message" not in envelope and "code" not in envelope:
         msg = f"{wrong}it has neither a status nor a message"
         raise ResponseError(msg, status_code=status_code)
-    if row.many:
-        if content is None:
-            content = []
-        elif isinstance(content, dict):  # PHP writes an array with gaps as an object
-            content = list(content.values())
-        if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
-            msg = f"{wrong}{row.envelope!r} is not an array of objects"
-            raise ResponseError(msg, status_code=status_code)
-        return tuple(structure(item, row.model, row.renames) for item in content)
-    if not isinstance(content, dict):
-        msg = f"{wrong}{row.envelope!r} is a JSON {_json_type(content)}, not an object"
+    kind = "an array of objects" if row.many else "an object"
+    items = _items(content) if row.many else [content]
+    if items is None or not all(isinstance(item, dict) for item in items):
+        msg = f"{wrong}{row.envelope!r} is a JSON {_json_type(content)}, not {kind}"
         raise ResponseError(msg, status_code=status_code)
     try:
-        return structure(content, row.model, row.renames, envelope=row.envelope is None)
+        read = tuple(structure(item, row.model, row.renames, envelope=row.envelope is None) for item in items)
     except MissingFieldError as error:
         raise ResponseError(wrong + str(error), status_code=status_code) from None
+    return read if row.many else read[0]
+
+
+def _items(content: Any) -> list[Any] | None:
+    if isinstance(content, dict):  # PHP writes an array with gaps as an object
+        return list(content.values())
+    if content is None:
+        return []
+    return content if isinstance(content, list) else None
 
 
 def _api_error(
@@ -277,16 +289,16 @@ def _api_error(
     response: WireResponse,
     envelope: Mapping[str, Any],
     request: Request[Any] | None,
-    secrets: tuple[str, ...],
+    *,
+    secrets: frozenset[str],
     now: datetime | None,
 ) -> APIError:
     status_code = response.status_code
-    if request is not None:
-        values = [getattr(request, field.name) for field in row.form_fields if field.kind.secret]
-        secrets = (*secrets, *(value for value in values if isinstance(value, str)))
     code = _integer(envelope.get("code"))
     status = envelope.get("status")
-    status = status if isinstance(status, str) else None
+    status = redact(status, secrets) if isinstance(status, str) else None
+    if row.secret_reply and status not in {"error", "failure", "success"}:
+        status = None
     message = envelope.get("message")
     message = redact(message, secrets) if isinstance(message, str) and not row.secret_reply else None
     # A 2xx that is refused is refused, whatever its code, except for the two that mean "not now" and "something broke":
@@ -294,7 +306,7 @@ def _api_error(
     decisive = code if status_code < 300 and code is not None and (code == 429 or code >= 500) else status_code
     said = f"HTTP {status_code}"
     if status:
-        said += f", status {redact(shorten(status, 40), secrets)}"
+        said += f", status {shorten(mask_phone_numbers_in(status), 40)}"
     if code is not None and code != status_code:
         said += f", code {code}"
     if message:
@@ -319,34 +331,54 @@ def _api_error(
     return RefusedError(f"{row.name}: {said}", **details)
 
 
+def _secrets_of(row: Endpoint[Any], request: Request[Any] | None, secrets: Iterable[str]) -> frozenset[str]:
+    """What no error may contain, also as a form writes it."""
+    found = set(secrets)
+    if request is not None:
+        values = (getattr(request, field.name) for field in row.form_fields if field.kind.secret)
+        found.update(value for value in values if isinstance(value, str))
+    return frozenset(found | {quote_plus(secret) for secret in found})
+
+
+_SHORTEST_QUOTE = 4  # a shorter text than this cannot be told from the vendor's own words
+
+
 def _masked(message: str, row: Endpoint[Any], request: Request[Any] | None) -> str:
     """The vendor's words, fit for a log: they may quote whom we texted, and what."""
     for field in row.fields() if request is not None else ():
         value = getattr(request, field.name)
-        if field.kind.private and isinstance(value, str):
-            for written in {value, value.removeprefix("+"), quote_plus(value)}:
-                message = message.replace(written, field.kind.show(written).strip("'"))
+        if field.kind.private and isinstance(value, str) and len(value) >= _SHORTEST_QUOTE:
+            shown = field.kind.show(value).strip("'")
+            # From the longest spelling to the one that is a part of it.
+            for written in (quote_plus(value), value, value.removeprefix("+")):
+                if written.isalpha():  # a single word stands in other words too: "text" in "context"
+                    message = re.sub(rf"\b{written}\b", shown, message)
+                else:
+                    message = message.replace(written, shown)
     return mask_phone_numbers_in(message)
 
 
-def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:
+_DEEPEST = 50  # no promised reply is deeper than 4, and whoever prints or copies a body recurses into it
+
+
+def _redacted(value: Any, secrets: frozenset[str], depth: int = 0) -> Any:
     if isinstance(value, str):
         return redact(value, secrets)
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth == _DEEPEST:
+        return "[nested too deep]"
     if isinstance(value, dict):
-        return {redact(str(key), secrets): _redacted(one, secrets) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_redacted(one, secrets) for one in value]
-    return value
+        return {redact(key, secrets): _redacted(one, secrets, depth + 1) for key, one in value.items()}
+    return [_redacted(one, secrets, depth + 1) for one in value]
 
 
 def _integer(value: Any) -> int | None:
     """The envelope's ``code``, which may come as text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 9:
+    if isinstance(value, str) and len(value) < 9 and value.strip().isdecimal():
         return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**8:
+        return value
     return None
 
 

@@ -8,8 +8,8 @@
         await my_program(mock.pidj)
         assert sending.call_count == 1
 
-Nothing here opens a socket. What comes back is what `pidj_async.sandbox` would answer, made by the same functions. For a
-Pidj that remembers what it is told, use the sandbox itself. It needs the extra ``testing``, which brings respx.
+Nothing here opens a socket. What comes back is what `pidj_async.sandbox` would answer, made by the same functions. For
+a Pidj that remembers what it is told, use the sandbox itself. Mocks need the extra ``testing``, which brings respx.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Directives that read the reference from the code's own tables, so that it cannot say anything else.
 
-``endpoint-table`` is the overview of the calls, ``endpoint-details`` explains each call's arguments, and ``exit-codes``
-lists how the command ends.
+``endpoint-table`` is the overview of the calls and ``endpoint-details`` explains each call's arguments; ``exit-codes``
+lists how the command ends, and ``sandbox-controls`` what a test can ask of a sandbox over HTTP.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from docstring_parser import parse
 from sphinx.util.docutils import SphinxDirective
 
 from pidj_async.cli.exits import EXIT_CODES
+from pidj_async.cli.sandbox import CONTROLS
 from pidj_async.endpoints import TABLE
 
 if TYPE_CHECKING:
@@ -96,6 +97,13 @@ def exit_codes() -> Iterator[str]:
         yield f"| {one.code} | {cell(one.meaning)} |"
 
 
+def sandbox_controls() -> Iterator[str]:
+    yield "| address | body | what it does |"
+    yield "|---|---|---|"
+    for verb, name, body, does in CONTROLS:
+        yield f"| `{verb} /_sandbox/{name}` | {f'`{body}`' if body else ''} | {cell(does)} |"
+
+
 NAMESPACES = list(dict.fromkeys(row.namespace for row in TABLE))
 
 
@@ -126,8 +134,18 @@ class ExitCodes(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(exit_codes()))
 
 
+class SandboxControls(SphinxDirective):
+    """What stands below ``/_sandbox/``."""
+
+    option_spec: ClassVar[OptionSpec] = {}
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(sandbox_controls()))
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("endpoint-table", EndpointTable)
     app.add_directive("endpoint-details", EndpointDetails)
     app.add_directive("exit-codes", ExitCodes)
+    app.add_directive("sandbox-controls", SandboxControls)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,5 +22,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
-        print(f'pidj needs {error.name}, which is not installed: pip install "pidj-async[cli]"', file=sys.stderr)
+        sys.stderr.write(f'pidj needs {error.name}, which is not installed: pip install "pidj-async[cli]"\n')
         raise SystemExit(2) from None

@@ -7,13 +7,13 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NoReturn
 
 import click
 
 from pidj_async._masking import mask_phone_numbers_in, redact
+from pidj_async._version import __version__
 from pidj_async.cli.calls import CallCommand, namespaces, root_calls
 from pidj_async.cli.exits import (
     BROKEN_PIPE,
@@ -53,9 +53,11 @@ class Program(click.Group):
     """The calls by namespace, the sandbox and the demonstration; each is made when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name the commands: the table's first, in its order."""
         return [*namespaces(), *root_calls(), *_OTHERS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Make a command."""
         if cmd_name in _OTHERS:
             return _OTHERS[cmd_name]()
         rows = root_calls()
@@ -78,7 +80,8 @@ class Program(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write what the exit codes mean."""
         with formatter.section("Exit codes"):
-            formatter.write_dl([(str(each.code), each.meaning) for each in sorted(EXIT_CODES, key=lambda one: one.code)])
+            in_order = sorted(EXIT_CODES, key=lambda one: one.code)
+            formatter.write_dl([(str(each.code), each.meaning) for each in in_order])
 
     def main(  # type: ignore[override]  # it never returns
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -103,7 +106,7 @@ class _ReaderGoneError(Exception):
 
 
 @contextlib.contextmanager
-def _noticing_who_reads() -> Iterator[None]:
+def _noticing_who_reads() -> Generator[None]:
     try:
         yield
     except BrokenPipeError as error:
@@ -177,9 +180,9 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  as click calls it
     if value and not ctx.resilient_parsing:
-        click.echo(f"pidj {version('pidj-async')}")
+        click.echo(f"pidj {__version__}")
         ctx.exit()
 
 

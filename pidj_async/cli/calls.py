@@ -18,7 +18,6 @@ from pidj_async.errors import InvalidRequestError
 if TYPE_CHECKING:
     from pidj_async._endpoint import Endpoint
     from pidj_async._fields import Request
-    from pidj_async.transports.base import Progress
 
 __all__ = ["CallCommand", "CallGroup", "command_name", "namespaces", "root_calls"]
 
@@ -48,9 +47,11 @@ class CallGroup(click.Group):
         super().__init__(command_name(name), help=f"The calls of pidj.{name}.", short_help=listed)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name the calls, in the order of the table."""
         return list(self._rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Make a call's command."""
         return CallCommand(self._rows[cmd_name]) if cmd_name in self._rows else None
 
 
@@ -99,7 +100,8 @@ class CallCommand(click.Command):
             if isinstance(each, click.Argument) and each.name
         ]
         shared = {id(each) for each in self._shared}
-        own, common = [], []
+        own: list[tuple[str, str]] = []
+        common: list[tuple[str, str]] = []
         for each in self.get_params(ctx):
             if isinstance(each, click.Option) and (record := each.get_help_record(ctx)):
                 is_common = id(each) in shared or each.name == "help"
@@ -117,7 +119,7 @@ def _call(row: Endpoint[Any], request: Request[Any], settings: Settings) -> Any:
         Interrupted: Ctrl-C; it says whether anything was sent.
         PidjError: As `Pidj.execute`.
     """
-    credentials = settings.credentials()
+    account_key, token, base_url = settings.credentials()
 
     import anyio  # noqa: PLC0415  `pidj --help` calls nobody
 
@@ -127,10 +129,10 @@ def _call(row: Endpoint[Any], request: Request[Any], settings: Settings) -> Any:
     progress = Progress()
 
     async def execute() -> Any:
-        async with Pidj(**credentials, user_agent="pidj-cli") as pidj:
+        async with Pidj(account_key=account_key, token=token, base_url=base_url, user_agent="pidj-cli") as pidj:
             return await pidj.execute(request, progress=progress)
 
     try:
         return anyio.run(execute)
     except KeyboardInterrupt:
-        raise Interrupted(progress.request_started, row.name) from None
+        raise Interrupted(started=progress.request_started, endpoint=row.name) from None

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,9 +138,7 @@ class Tally:
         self.arrived = texts.total()
         self.unknown_arrived = sum(texts[number] for number in self.unknown_numbers)
         self.texted_twice = sum(count > 1 for count in texts.values())
-        self.texted_in_spite = sum(
-            texts[each.text.to_number] for each in self.preflight.recipients if each.opted_out
-        )
+        self.texted_in_spite = sum(texts[each.text.to_number] for each in self.preflight.recipients if each.opted_out)
         fired = [each for each in sandbox.deliveries if each.status != "skipped"]
         self.webhooks_fired = len(fired)
         self.webhooks_delivered = sum(each.status == "delivered" for each in fired)
@@ -175,7 +173,11 @@ def checks_of(tally: Tally) -> tuple[Check, ...]:
         Check(
             "lines in the list",
             flight.lines,
-            ((len(flight.recipients), "recipients"), (len(flight.invalid), "invalid"), (len(flight.duplicates), "duplicate")),
+            (
+                (len(flight.recipients), "recipients"),
+                (len(flight.invalid), "invalid"),
+                (len(flight.duplicates), "duplicate"),
+            ),
         ),
         Check(
             "recipients",
@@ -232,7 +234,7 @@ def _handlers(tally: Tally) -> Dispatcher:
 
 
 @contextmanager
-def _receiving(dispatcher: Dispatcher) -> Iterator[str]:
+def _receiving(dispatcher: Dispatcher) -> Generator[str]:
     """Receive webhooks over HTTP, on a thread of its own, and say at which URL."""
     import uvicorn  # noqa: PLC0415  see `demo`
 
@@ -331,7 +333,7 @@ class _Stage:
             self.screen.print(f"[bold]{what:<14}[/]{detail}", soft_wrap=True)
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[None]:
+    def progress(self, total: int) -> Generator[None]:
         """Show a bar while sending."""
         if self.screen is None or not self.screen.is_terminal:
             yield
@@ -423,9 +425,10 @@ async def _perform(stage: _Stage) -> Tally:
             stage.tell("Webhooks", f"to a receiver on port {url.rpartition(':')[2].partition('/')[0]}, with a secret")
             with stage.progress(len(preflight.recipients)):
                 await _send(sandbox, tally, stage)
+            rate = tally.outcomes / tally.seconds
             stage.tell(
                 "Sent",
-                f"{tally.outcomes:,} requests in {tally.seconds:.1f} s, {tally.outcomes / tally.seconds:,.0f} a second, "
+                f"{tally.outcomes:,} requests in {tally.seconds:.1f} s, {rate:,.0f} a second, "
                 f"{CONCURRENCY} at a time; {tally.retries} were told to slow down and tried again",
             )
             await sandbox.drain(DRAIN_TIMEOUT)
@@ -436,6 +439,11 @@ async def _perform(stage: _Stage) -> Tally:
         f"{tally.webhooks_delivered} webhooks over HTTP, into handlers",
     )
     return tally
+
+
+def _as_data(check: Check) -> dict[str, Any]:
+    parts = [{"count": count, "name": name} for count, name in check.parts]
+    return {"name": check.name, "count": check.total, "adds_up": check.adds_up, "parts": parts}
 
 
 def _demo() -> int:
@@ -457,15 +465,7 @@ def _demo() -> int:
     checks = checks_of(tally)
     good = all(check.adds_up for check in checks)
     if screen is None:
-        write_json(
-            {
-                "adds_up": good,
-                "checks": [
-                    {"name": one.name, "count": one.total, "adds_up": one.adds_up, "parts": [list(p) for p in one.parts]}
-                    for one in checks
-                ],
-            }
-        )
+        write_json({"adds_up": good, "checks": [_as_data(check) for check in checks]})
     else:
         screen.print()
         _show(screen, checks)

@@ -75,7 +75,7 @@ class Interrupted(Exception):  # noqa: N818  nobody erred
         started: Whether a request was under way that may have been acted on; ``None`` if there was none to send.
     """
 
-    def __init__(self, started: bool | None = None, endpoint: str | None = None) -> None:
+    def __init__(self, *, started: bool | None = None, endpoint: str | None = None) -> None:
         fate = {None: "", True: "; the request may have been acted on", False: "; nothing was sent"}[started]
         super().__init__(f"interrupted{fate}")
         self.started = started

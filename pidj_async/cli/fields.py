@@ -141,7 +141,8 @@ def values_of(row: Endpoint[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _positional(row: Endpoint[Any]) -> frozenset[str]:
-    return frozenset(each.name for each in attrs.fields(row.request) if not each.kw_only)
+    request: Any = row.request
+    return frozenset(each.name for each in attrs.fields(request) if not each.kw_only)
 
 
 def _spelled_name(row: Endpoint[Any], name: str) -> str:

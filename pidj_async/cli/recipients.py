@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
 from pidj_async.errors import InvalidRequestError
 from pidj_async.requests import SendText
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 __all__ = ["InvalidLine", "Preflight", "Recipient", "check_recipients", "shipped_recipients"]
 
@@ -64,9 +59,9 @@ class Preflight:
     duplicates: tuple[int, ...]
 
 
-def shipped_recipients() -> Traversable:
+def shipped_recipients() -> Path:
     """Find the list that ships with the demonstration: a file of the wheel, or of ``examples/`` in a checkout."""
-    packed = files("pidj_async.cli") / "recipients.csv"
+    packed = Path(__file__).with_name("recipients.csv")
     return packed if packed.is_file() else Path(__file__).parents[2] / "examples" / "recipients.csv"
 
 

@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTROLS", "sandbox"]
 
-# What stands below /_sandbox/, and what it takes.
 CONTROLS = (
-    ("POST", "receive-text", '{"phone_from", "message", "phone_to"?, "group"?}', "somebody texts a group; STOP opts out"),
-    ("POST", "close-task", '{"task_id"}', "a user closes a task"),
-    ("POST", "restore-contact", '{"contact_id"}', "a user brings a contact back"),
-    ("POST", "fail", '{"row_name", "status"?, "retry_after"?, "times"?, "drop"?, "after_acting"?}', "the next calls fail"),
-    ("POST", "drain", '{"timeout"?}', "wait until every webhook is delivered"),
+    ("POST", "receive-text", "phone_from, message, phone_to?, group?", "somebody texts a group; STOP opts them out"),
+    ("POST", "close-task", "task_id", "a user closes a task"),
+    ("POST", "restore-contact", "contact_id", "a user brings a contact back"),
+    ("POST", "fail", "row_name, status?, retry_after?, times?, drop?, after_acting?", "the next calls of a row fail"),
+    ("POST", "drain", "timeout?", "wait until every webhook is delivered"),
     ("POST", "reset", "", "start over"),
     ("GET", "texts", "", "the texts that were sent"),
     ("GET", "deliveries", "", "the webhooks, and what became of them"),
     ("GET", "state", "", "everything else"),
 )
-"""The controls of a running sandbox: verb, name, body, and what they do."""
+"""The controls of a running sandbox: verb, name, the fields of the JSON object they take, and what they do."""
 
 
 def _sandbox(*, host: str, port: int, webhook_url: str | None, quiet: bool) -> None:
@@ -65,7 +64,7 @@ def _sandbox(*, host: str, port: int, webhook_url: str | None, quiet: bool) -> N
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def _stop_signals() -> Generator[threading.Event]:
     """Take Ctrl-C and SIGTERM as the wish to stop in good order."""
     stopped = threading.Event()
 
@@ -135,16 +134,26 @@ def _introduce(server: Sandbox, settings: Settings) -> None:
     )
     section("Groups", *((one.id, one.name, one.phone_number or "no number") for one in seed.GROUPS))
     section("Series and surveys", *((one.id, one.name) for one in (*seed.SERIES, *seed.SURVEYS)))
-    section(f"Controls, below {server.url}/_sandbox/", *((verb, name, what) for verb, name, _, what in CONTROLS))
+    section(f"Controls, below {server.url}/_sandbox/", *_controls())
 
     user = f"{_shell('account_key', credentials)}:{_shell('token', credentials)}"
     screen.print(Text("Try", style="bold"))
-    # Not through the console: these lines are to be copied, and must not be wrapped.
+    # Not through the console: these lines are to be copied, and must not be wrapped. A plus in a form is a blank.
     click.echo(
-        f"  curl -u \"{user}\" -d to_number=+18885553333 -d text_body=Hi -d group_id={server.group_id} {server.base_url}/send\n"
-        f"  curl -d '{{\"phone_from\": \"+18885553333\", \"message\": \"STOP\"}}' {server.url}/_sandbox/receive-text\n"
+        f'  curl -u "{user}" --data-urlencode to_number=+18885553333 -d text_body=Hi \\\n'
+        f"    -d group_id={server.group_id} {server.base_url}/send\n"
+        f"""  curl -d '{{"phone_from": "+18885553333", "message": "STOP"}}' {server.url}/_sandbox/receive-text\n"""
     )
     sys.stdout.flush()
+
+
+def _controls() -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for verb, name, takes, what in CONTROLS:
+        rows.append((verb, name, what))
+        if takes:
+            rows.append(("", "", f"{{{takes}}}"))
+    return rows
 
 
 _VARIABLES = {"account_key": "PIDJ_ACCOUNT_KEY", "token": "PIDJ_TOKEN"}
@@ -177,7 +186,7 @@ sandbox = click.Command(
             show_default=True,
             help="The port; 0 for any that is free.",
         ),
-        click.Option(["--webhook-url"], metavar="URL", help="Where to deliver webhooks; they are only kept if left out."),
+        click.Option(["--webhook-url"], metavar="URL", help="Where to deliver webhooks; only kept if left out."),
         click.Option(["--quiet"], is_flag=True, help="Do not log the calls on standard error."),
         *shared_options(before_command=False, connection=False),
     ],

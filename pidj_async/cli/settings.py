@@ -50,19 +50,22 @@ class Settings:
     secrets: set[str] = attrs.field(factory=set, repr=False)
     given: set[str] = attrs.field(factory=set)
 
-    def credentials(self) -> dict[str, str]:
-        """Return the arguments of `Pidj` that were set.
+    def credentials(self) -> tuple[str, str, str]:
+        """Return account key, token and base URL.
 
         Raises:
             ConfigurationError: If the account key or the token is missing; it says how to give them.
         """
-        missing = [name for name in ("account_key", "token") if not getattr(self, name)]
-        if missing:
+        if not self.account_key or not self.token:
+            missing = [name for name in ("account_key", "token") if not getattr(self, name)]
             variables = " and ".join(ENVIRONMENT[name] for name in missing)
             options = " and ".join("--" + name.replace("_", "-") for name in missing)
             msg = f"no credentials: set {variables} in the environment, or pass {options}"
             raise ConfigurationError(msg)
-        return {name: value for name in ENVIRONMENT if (value := getattr(self, name))}
+
+        from pidj_async.sansio import DEFAULT_BASE_URL  # noqa: PLC0415  `pidj --help` calls nobody
+
+        return self.account_key, self.token, self.base_url or DEFAULT_BASE_URL
 
 
 def shared_options(*, before_command: bool, connection: bool = True) -> list[click.Parameter]:
@@ -106,8 +109,8 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 def secrets_in(arguments: Sequence[str]) -> set[str]:
     """Find secrets before anything has been parsed, because parsing may fail and quote what it failed on."""
     found = {os.environ.get(ENVIRONMENT["token"], ""), os.environ.get(PASSWORD_VARIABLE, "")}
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for place, option in enumerate(arguments):
         name, equals, attached = option.partition("=")
         if name in {"--token", "--password"}:
-            found.add(attached if equals else value)
+            found.update([attached] if equals else arguments[place + 1 : place + 2])
     return found - {"", "-"}

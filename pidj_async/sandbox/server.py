@@ -89,6 +89,9 @@ class Sandbox(Controls):
             raise ConfigurationError(msg)
         self.account_key = account_key or os.environ.get("PIDJ_ACCOUNT_KEY") or _DEFAULT_CREDENTIAL
         self.token = token or os.environ.get("PIDJ_TOKEN") or _DEFAULT_CREDENTIAL
+        if ":" in self.account_key:
+            msg = "account_key must not contain ':', which HTTP Basic uses to separate it from the token"
+            raise ConfigurationError(msg)
         super().__init__(
             webhook_url=webhook_url,
             webhook_attempts=webhook_attempts,

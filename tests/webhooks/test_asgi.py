@@ -163,7 +163,7 @@ async def test_a_refused_client_that_sends_nothing_is_let_go(
 async def test_reading_stops_at_the_limit(dispatcher: Dispatcher) -> None:
     """An endless body is counted while it arrives, and the rest of it is left where it is."""
     app = Receiver(dispatcher, secret=SECRET, max_body_bytes=1_000).asgi()
-    exchange = Exchange(app, *[part(b"x" * 400, more=True)] * 1_000)
+    exchange = Exchange(app, *[part(b"x" * 400, more=True)] * 1_000, {"type": "http.disconnect"})
     assert await exchange.run() == 413
     assert exchange.asked_before_answer == 3
     assert exchange.headers[b"connection"] == b"close"
@@ -451,6 +451,23 @@ def test_a_large_body_is_refused_over_http(server: str, dispatcher: Dispatcher, 
     assert announced.startswith(b"HTTP/1.1 413")
     assert endless.startswith(b"HTTP/1.1 413")
     assert seen == []
+
+
+@each_server
+def test_a_refusal_reaches_a_client_that_is_still_sending(server: str, dispatcher: Dispatcher) -> None:
+    """The body that follows a refused head resets nothing: the whole answer can be read, and then the end."""
+    with (
+        SERVERS[server](Receiver(dispatcher, secret=SECRET).asgi()) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection,
+    ):
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        received = connection.recv(1)  # the answer comes before the body
+        connection.sendall(b"x")
+        connection.sendall(b"x" * 8)
+        while piece := connection.recv(4096):
+            received += piece
+    assert received.startswith(b"HTTP/1.1 401")
+    assert received.endswith(b'"}')
 
 
 @each_server

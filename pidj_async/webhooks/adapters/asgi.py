@@ -77,7 +77,7 @@ async def _http(receiver: Receiver, scope: MutableMapping[str, Any], receive: Re
 
 
 async def _read_body(receiver: Receiver, receive: Receive) -> tuple[bytes | WebhookReply | None, bool]:
-    """Return the body, or the reply that ends the matter, or ``None`` if the client has gone; and if more is to come."""
+    """Return the body, the reply that ends the matter, or ``None`` if the client has gone; and whether more follows."""
     body = bytearray()
     more = True
     with anyio.move_on_after(receiver.body_timeout):

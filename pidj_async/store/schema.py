@@ -1,0 +1,133 @@
+"""The tables. What their rows mean stands with their owners; how they came to be, version by version, stands here.
+
+The rules of this schema:
+
+1. Times are whole microseconds since 1970, UTC: both databases hold them alike, and they compare as numbers.
+2. States are short words, so that a person with an SQL prompt can read them.
+3. A column is added only together with a new version and a step in `UPGRADES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    inspect,
+    select,
+)
+
+from pidj_async.errors import ConfigurationError
+
+__all__ = ["UPGRADES", "VERSION", "create", "events", "metadata", "shapes", "suppressions", "version_of"]
+
+VERSION: Final = 1
+
+metadata = MetaData()
+
+# SQLite only numbers rows by itself if the column is called INTEGER.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "pidj_meta",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+events = Table(
+    "pidj_events",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("name", String(200), nullable=False),
+    # Events with the same key are handled one after another, in order of id.
+    Column("order_key", String(80), nullable=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("duplicate_of", BigInteger, nullable=True),
+    Column("state", String(12), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # When a pending event may be tried, or when a leased one may be taken from a worker that died.
+    Column("due_at", BigInteger, nullable=False),
+    Column("worker", String(80), nullable=True),
+    # Grows with every lease, so that a worker that was thought dead cannot settle what somebody else has taken over.
+    Column("fence", Integer, nullable=False),
+    Column("handled_at", BigInteger, nullable=True),
+    Column("error", Text, nullable=True),
+    Index("pidj_events_due", "state", "due_at", "id"),
+    Index("pidj_events_order", "order_key", "state", "id"),
+    Index("pidj_events_fingerprint", "fingerprint", "received_at"),
+    sqlite_autoincrement=True,
+)
+
+suppressions = Table(
+    "pidj_suppressions",
+    metadata,
+    Column("phone_number", String(20), nullable=False),
+    # "" is the whole account; otherwise a group's id.
+    Column("scope", String(80), nullable=False),
+    Column("suppressed", Boolean, nullable=False),
+    Column("source", String(40), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    # The event that said so; the later of two events wins, in whatever order they are written.
+    Column("event_id", BigInteger, nullable=True),
+    PrimaryKeyConstraint("phone_number", "scope"),
+)
+
+shapes = Table(
+    "pidj_shapes",
+    metadata,
+    Column("event", String(200), nullable=False),
+    # "" is the event itself, otherwise the path of a field: "contact.nickname".
+    Column("path", String(400), nullable=False),
+    Column("type", String(20), nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    PrimaryKeyConstraint("event", "path", "type"),
+)
+
+#: What to run to come from a version to the next one.
+UPGRADES: Final[Mapping[int, tuple[str, ...]]] = {}
+
+
+def version_of(connection: Connection) -> int | None:
+    """The version of the tables that are there; ``None`` if there are none."""
+    if not inspect(connection).has_table(meta.name):
+        return None
+    found = connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def create(connection: Connection) -> None:
+    """Create the tables, or bring them up to date.
+
+    Raises:
+        ConfigurationError: If they were made by a newer version of this package.
+    """
+    version = version_of(connection)
+    if version is not None and version > VERSION:
+        msg = f"the store's tables are of version {version}, this package knows {VERSION}; upgrade pidj-async"
+        raise ConfigurationError(msg)
+    if version is None:
+        metadata.create_all(connection)
+        connection.execute(meta.insert().values(name="schema", value=str(VERSION)))
+        return
+    for step in range(version, VERSION):
+        for statement in UPGRADES[step]:
+            connection.exec_driver_sql(statement)
+    if version < VERSION:
+        connection.execute(meta.update().where(meta.c.name == "schema").values(value=str(VERSION)))

@@ -1,0 +1,1 @@
+"""The sandbox: its world, its wire, its webhooks, its server."""
