@@ -15,14 +15,11 @@ import os
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import pytest
 from sybil import Sybil
 from sybil.evaluators.python import pad
 from sybil.parsers.myst import CodeBlockParser
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sybil import Example
 
 FILES = ("README.md", "docs/*.md")
@@ -76,14 +73,3 @@ pytest_collect_file = Sybil(
     setup=set_up,
     teardown=tear_down,
 ).pytest()
-
-
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the examples of a document together when pytest-xdist deals out the tests: they build on one another."""
-    if not config.pluginmanager.has_plugin("xdist"):
-        return
-    documents: set[Path] = {item.path for item in items if item.path.suffix == ".md"}
-    for item in items:
-        if item.path in documents:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -39,13 +39,21 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     usual = Options()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a call costs; what an import costs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="What a call costs; what an import costs."
+    )
     parser.add_argument("what", nargs="?", choices=["calls", "imports"], default="calls")
     parser.add_argument("--concurrency", type=_numbers, default=usual.concurrency, metavar="N,N,...")
     parser.add_argument("--requests", type=_at_least_one, default=usual.requests, metavar="N", help="at most, per run")
     parser.add_argument("--seconds", type=_seconds, default=usual.seconds, metavar="S", help="at most, per run")
-    parser.add_argument("--rounds", type=_at_least_one, default=None, metavar="N", help="5 for calls, 15 for imports")
-    parser.add_argument("--only", action="append", choices=list(CONTENDERS), metavar="NAME", help="; ".join(CONTENDERS))
+    parser.add_argument("--rounds", type=_at_least_one, default=None, metavar="N", help="3 for calls, 15 for imports")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=list(CONTENDERS),
+        metavar="NAME",
+        help=f"may be repeated; {'; '.join(CONTENDERS)}",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
     return parser
 
@@ -55,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     if given.what == "imports":
         seconds = measure_imports(given.rounds or 15)
-        print(report_imports(seconds))  # noqa: T201  a command prints
+        print(report_imports(seconds))
         _write(given.json, seconds)
         return 0
     options = Options(
@@ -65,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds=given.rounds or Options().rounds,
         only=tuple(name for name in CONTENDERS if name in (given.only or CONTENDERS)),
     )
-    measured = measure(options)
-    print(report(options, measured))  # noqa: T201
-    _write(given.json, [attrs.asdict(one) for one in measured])
+    figures = measure(options)
+    print(report(options, figures))
+    _write(given.json, attrs.asdict(figures))
     return 0
 
 

@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any, Final
 import attrs
 
 from benchmarks._host import cores, raise_file_limit
-from benchmarks.contenders import CLIENT_ALONE, CONTENDERS, FLOOR, HTTPX, PIDJ, SEND_MANY, TRANSPORT
-from benchmarks.run import Job, Run
+from benchmarks.contenders import CLIENT_ALONE, CONTENDERS, FLOOR, HTTPX, HTTPX_FITTED, PIDJ, SEND_MANY, TRANSPORT
+from benchmarks.run import PAIR, TIME_LIMIT, Job, Pair, Run
 
-__all__ = ["Measured", "Options", "measure", "report"]
+__all__ = ["Figures", "Measured", "MeasuredPair", "Options", "WrongRequestsError", "measure", "report"]
 
 ROOT: Final = Path(__file__).parent.parent
 
@@ -37,8 +37,13 @@ class Options:
     concurrency: tuple[int, ...] = (1, 10, 100, 1_000)
     requests: int = 10_000
     seconds: float = 2.0
-    rounds: int = 5
+    rounds: int = 3
     only: tuple[str, ...] = tuple(CONTENDERS)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether to measure what the client adds to its transport."""
+        return PIDJ in self.only and TRANSPORT in self.only
 
 
 @attrs.frozen(kw_only=True)
@@ -67,19 +72,36 @@ class Measured:
         return self.server_cpu_seconds / self.run.seconds
 
 
+@attrs.frozen(kw_only=True)
+class MeasuredPair:
+    """What our client adds to its transport, in one run."""
+
+    concurrency: int
+    round: int
+    above: float
+
+
+@attrs.frozen(kw_only=True)
+class Figures:
+    """Everything that was measured."""
+
+    runs: tuple[Measured, ...]
+    pairs: tuple[MeasuredPair, ...]
+
+
 class WrongRequestsError(RuntimeError):
     """A contender did not send what it claims to have sent: its figures mean nothing."""
 
 
-def measure(options: Options) -> list[Measured]:
+def measure(options: Options) -> Figures:
     """Run every contender, in turns: A B C, A B C, so that a slow minute of the machine is everybody's."""
     raise_file_limit()
     server_core, client_core = cores()
-    measured = []
+    runs, pairs = [], []
     with _server(server_core) as port:
         for concurrency in options.concurrency:
             for number in range(options.rounds):
-                for contender in options.only:
+                for contender in (*options.only, *([PAIR] if options.pairs else [])):
                     _say(f"c={concurrency} round {number + 1}/{options.rounds} {contender}")
                     job = Job(
                         contender=contender,
@@ -89,41 +111,61 @@ def measure(options: Options) -> list[Measured]:
                         seconds=options.seconds,
                         core=client_core,
                     )
-                    measured.append(_measure_one(job, port, number))
+                    if contender == PAIR:
+                        pairs.append(_measure_pair(job, port, number))
+                    else:
+                        runs.append(_measure_one(job, port, number))
     _say("")
-    return measured
+    return Figures(runs=tuple(runs), pairs=tuple(pairs))
+
+
+def _measure_pair(job: Job, port: int, number: int) -> MeasuredPair:
+    before = _counts(port)
+    pair = Pair(**_perform(job))
+    _check(job, before, _counts(port), pair.requests)
+    return MeasuredPair(concurrency=job.concurrency, round=number, above=pair.above * 1e6)
 
 
 def _measure_one(job: Job, port: int, number: int) -> Measured:
     before = _counts(port)
-    done = subprocess.run(  # noqa: S603  our own interpreter and our own module
-        [sys.executable, "-m", "benchmarks.run", json.dumps(attrs.asdict(job))],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=120 + 10 * job.seconds,
-        text=True,
-    )
-    run = Run(**json.loads(done.stdout))
+    run = Run(**_perform(job))
     after = _counts(port)
-    right, wrong = after["right"] - before["right"], after["wrong"] - before["wrong"]
-    claimed = 0 if job.contender == CLIENT_ALONE else run.requests + run.warm_up
-    if wrong or right != claimed or not run.requests:
-        msg = f"{job.contender} claims {claimed} requests; the server got {right} right and {wrong} wrong ones"
-        raise WrongRequestsError(msg)
+    all_requests = run.requests + run.warm_up
+    sends = job.contender != CLIENT_ALONE
+    _check(job, before, after, all_requests if sends else 0)
     # The warm-up is the server's work too; its share is taken out.
-    share = run.requests / (run.requests + run.warm_up)
+    server_cpu = (after["cpu_seconds"] - before["cpu_seconds"]) * run.requests / all_requests
     return Measured(
         contender=job.contender,
         concurrency=job.concurrency,
         round=number,
         run=run,
-        server_cpu_seconds=(after["cpu_seconds"] - before["cpu_seconds"]) * share if claimed else 0.0,
+        server_cpu_seconds=server_cpu if sends else 0.0,
     )
 
 
+def _perform(job: Job) -> dict[str, Any]:
+    done = subprocess.run(  # noqa: S603  our own interpreter and our own module
+        [sys.executable, "-m", "benchmarks.run", json.dumps(attrs.asdict(job))],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=TIME_LIMIT + job.seconds + 60,
+        text=True,
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _check(job: Job, before: dict[str, Any], after: dict[str, Any], claimed: int) -> None:
+    right, wrong = after["right"] - before["right"], after["wrong"] - before["wrong"]
+    if wrong or right != claimed:
+        msg = f"{job.contender} claims {claimed} requests; the server got {right} right and {wrong} wrong ones"
+        raise WrongRequestsError(msg)
+
+
 @contextmanager
-def _server(core: int | None) -> Iterator[int]:
+def _server(core: int | None) -> Generator[int, None, None]:
     with subprocess.Popen(  # noqa: S603  as above
         [sys.executable, "-m", "benchmarks.server", *([] if core is None else [str(core)])],
         cwd=ROOT,
@@ -131,8 +173,8 @@ def _server(core: int | None) -> Iterator[int]:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdin is not None  # noqa: S101  both are pipes
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             yield int(process.stdout.readline())
         finally:
@@ -160,9 +202,10 @@ def _say(text: str) -> None:
 
 
 class _Medians:
-    def __init__(self, measured: Sequence[Measured]) -> None:
+    def __init__(self, figures: Figures) -> None:
+        self._pairs = figures.pairs
         self._by_key: dict[tuple[str, int], list[Measured]] = {}
-        for one in measured:
+        for one in figures.runs:
             self._by_key.setdefault((one.contender, one.concurrency), []).append(one)
 
     def runs(self, contender: str, concurrency: int) -> list[Measured]:
@@ -178,21 +221,24 @@ class _Medians:
         return _median([one.server_load for one in self.runs(contender, concurrency)])
 
     def above_transport(self, concurrency: int) -> float | None:
-        """The client's CPU less the transport's, taken within each round, then the median."""
-        pairs = zip(self.runs(PIDJ, concurrency), self.runs(TRANSPORT, concurrency), strict=False)
-        return _median([ours.cpu - bare.cpu for ours, bare in pairs])
+        return _median([pair.above for pair in self._pairs if pair.concurrency == concurrency])
+
+    def httpx_rate(self, concurrency: int) -> float | None:
+        """Of the two ways to set up plain httpx the faster."""
+        rates = [self.rate(contender, concurrency) for contender in (HTTPX, HTTPX_FITTED)]
+        return max((rate for rate in rates if rate is not None), default=None)
 
 
 def _median(values: Sequence[float]) -> float | None:
     return median(values) if values else None
 
 
-def report(options: Options, measured: Sequence[Measured]) -> str:
+def report(options: Options, figures: Figures) -> str:
     """The table, and how it stands against the targets."""
-    medians = _Medians(measured)
+    medians = _Medians(figures)
     lines = [
         _environment(),
-        f"Medians of {options.rounds} alternating runs of at most {options.requests:,} requests and {options.seconds:g} s.",
+        f"Medians over {options.rounds} rounds in turns; a run ends at {options.requests:,} requests or {options.seconds:g} s.",
         "",
         "| c | contender | requests/s | CPU us/request | x httpx | x floor | lowest-highest requests/s | server busy |",
         "|--:|---|--:|--:|--:|--:|--:|--:|",
@@ -210,7 +256,7 @@ def _row(medians: _Medians, contender: str, concurrency: int) -> str:
         contender,
         _number(rate),
         _number(medians.cpu(contender, concurrency)),
-        _ratio(rate, medians.rate(HTTPX, concurrency)),
+        _ratio(rate, medians.httpx_rate(concurrency)),
         _ratio(rate, medians.rate(FLOOR, concurrency)),
         f"{min(rates):,.0f}-{max(rates):,.0f}" if rates else "-",
         f"{medians.server_load(contender, concurrency) or 0:.0%}",
@@ -225,13 +271,11 @@ def _verdicts(options: Options, medians: _Medians) -> list[str]:
             verdict = ""
             if concurrency in _OWN_CPU_AT:
                 verdict = f" (target: at most {TARGET_OWN_CPU:g}: {_met(above <= TARGET_OWN_CPU)})"
-            lines.append(
-                f"our own CPU per call above the bare transport at c={concurrency}: {above:.1f} us{verdict}"
-            )
+            lines.append(f"our own CPU per call above the bare transport at c={concurrency}: {above:.1f} us{verdict}")
         if (alone := medians.cpu(CLIENT_ALONE, concurrency)) is not None:
             lines.append(f"the same, measured with a transport that does nothing, at c={concurrency}: {alone:.1f} us")
     for concurrency in options.concurrency:
-        reference = medians.rate(HTTPX, concurrency)
+        reference = medians.httpx_rate(concurrency)
         for contender in (PIDJ, SEND_MANY):
             rate = medians.rate(contender, concurrency)
             if concurrency in _RATIO_AT and rate is not None and reference is not None:

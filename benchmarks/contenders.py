@@ -1,14 +1,14 @@
 """Who is measured. Each contender sends the same texts, and says so in its own way.
 
-A contender is an async context manager: it is given the base URL and the concurrency, and yields a function that sends a
-dose. What it imports it imports inside: each runs in a process of its own, with nothing else loaded.
+A contender is an async context manager: it is given the base URL and the concurrency, and yields a function that sends
+a dose. What it imports it imports inside: each runs in a process of its own, with nothing else loaded.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
@@ -17,11 +17,25 @@ from urllib.parse import urlsplit
 from benchmarks.texts import ACCOUNT_KEY, AUTHORIZATION, GROUP_ID, NUMBERS, PATH, TEXT, TOKEN, Dose, form
 
 if TYPE_CHECKING:
+    import httpx
+
     from pidj_async import Pidj, SendText
     from pidj_async.sansio import WireRequest, WireResponse
     from pidj_async.transports import Progress, Transport
 
-__all__ = ["CLIENT_ALONE", "CONTENDERS", "FLOOR", "HTTPX", "PIDJ", "SEND_MANY", "TRANSPORT", "Contender"]
+__all__ = [
+    "CLIENT_ALONE",
+    "CONTENDERS",
+    "FLOOR",
+    "HTTPX",
+    "HTTPX_FITTED",
+    "PIDJ",
+    "SEND_MANY",
+    "TRANSPORT",
+    "Contender",
+    "Drive",
+    "client_and_transport",
+]
 
 Send = Callable[[str], Awaitable[object]]
 Drive = Callable[[Dose], Awaitable[None]]
@@ -30,6 +44,7 @@ Contender = Callable[[str, int], AbstractAsyncContextManager[Drive]]
 PIDJ: Final = "Pidj.messages.send"
 SEND_MANY: Final = "Pidj.messages.send_many"
 HTTPX: Final = "httpx.AsyncClient"
+HTTPX_FITTED: Final = "httpx.AsyncClient, fitted limits"
 TRANSPORT: Final = "HttpxTransport.send"
 FLOOR: Final = "bare asyncio"
 CLIENT_ALONE: Final = "Pidj without I/O"
@@ -57,7 +72,7 @@ def _pidj(base_url: str, transport: Transport | None = None) -> Pidj:
 
 
 @asynccontextmanager
-async def _send(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+async def _send(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
     async with _pidj(base_url) as pidj:
 
         async def send(number: str) -> object:
@@ -67,7 +82,7 @@ async def _send(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
 
 
 @asynccontextmanager
-async def _send_many(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+async def _send_many(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
     from pidj_async import OutcomeState, SendText  # noqa: PLC0415  see the head of the module
 
     def request(number: str) -> SendText:
@@ -84,13 +99,31 @@ async def _send_many(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
 
 
 @asynccontextmanager
-async def _httpx(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+async def _httpx(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
+    import httpx  # noqa: PLC0415  see the head of the module
+
+    async with _plain_httpx(
+        base_url, concurrency, httpx.Limits(max_connections=100, max_keepalive_connections=20)
+    ) as drive:
+        yield drive
+
+
+@asynccontextmanager
+async def _httpx_fitted(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
+    import httpx  # noqa: PLC0415  see the head of the module
+
+    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    async with _plain_httpx(base_url, concurrency, limits) as drive:
+        yield drive
+
+
+@asynccontextmanager
+async def _plain_httpx(base_url: str, concurrency: int, limits: httpx.Limits) -> AsyncGenerator[Drive, None]:
     import httpx  # noqa: PLC0415  see the head of the module
 
     url = f"{base_url}/send"
-    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-    # httpx's own 5 seconds are not enough for it to open a thousand connections at once.
-    async with httpx.AsyncClient(limits=limits, timeout=60.0) as client:
+    # httpx's own 5 seconds are not enough for a thousand at once, whether they connect or wait for a connection.
+    async with httpx.AsyncClient(limits=limits, timeout=120.0) as client:
 
         async def send(number: str) -> object:
             response = await client.post(
@@ -105,17 +138,28 @@ async def _httpx(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
 
 
 @asynccontextmanager
-async def _transport(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+async def _transport(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
+    async with client_and_transport(base_url, concurrency) as (_, transport):
+        yield transport
+
+
+@asynccontextmanager
+async def client_and_transport(base_url: str, concurrency: int) -> AsyncGenerator[tuple[Drive, Drive], None]:
+    """Two that share their connections: the client, and the transport below it with requests built beforehand."""
     from pidj_async.transports import HttpxTransport, Progress  # noqa: PLC0415  see the head of the module
 
     requests = await _wire_requests(base_url)
     transport = HttpxTransport()
     try:
+        async with _pidj(base_url, transport) as pidj:
 
-        async def send(number: str) -> object:
-            return await transport.send(requests[number], Progress())
+            async def call(number: str) -> object:
+                return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
 
-        yield _crew(send, concurrency)
+            async def carry(number: str) -> object:
+                return await transport.send(requests[number], Progress())
+
+            yield _crew(call, concurrency), _crew(carry, concurrency)
     finally:
         await transport.aclose()
 
@@ -127,7 +171,7 @@ async def _wire_requests(base_url: str) -> dict[str, WireRequest]:
         requests = {}
         for number in NUMBERS:
             await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
-            assert overheard.last is not None  # noqa: S101  it has just sent something
+            assert overheard.last is not None
             requests[number] = overheard.last
     return requests
 
@@ -155,7 +199,7 @@ class _Canned:
 
 
 @asynccontextmanager
-async def _client_alone(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+async def _client_alone(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
     async with _pidj(base_url, _Canned()) as pidj:
 
         async def send(number: str) -> object:
@@ -176,7 +220,7 @@ class _BareConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, request: bytes) -> asyncio.Future[bytes]:
-        assert self._transport is not None  # noqa: S101  whoever has this object has waited for the connection
+        assert self._transport is not None
         self._reply = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._reply
@@ -206,14 +250,14 @@ class _BareConnection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def _floor(base_url: str, concurrency: int) -> AsyncIterator[Drive]:
+async def _floor(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
     parts = urlsplit(base_url)
     loop = asyncio.get_running_loop()
     idle: deque[_BareConnection] = deque()
     requests = {number: _bare_request(parts.netloc, number) for number in NUMBERS}
     async with AsyncExitStack() as stack:
         for _ in range(concurrency):
-            _, connection = await loop.create_connection(_BareConnection, parts.hostname, parts.port)
+            _, connection = await loop.create_connection(_BareConnection, parts.hostname or "", parts.port or 80)
             stack.callback(connection.close)
             idle.append(connection)
 
@@ -240,6 +284,7 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
         PIDJ: _send,
         SEND_MANY: _send_many,
         HTTPX: _httpx,
+        HTTPX_FITTED: _httpx_fitted,
         TRANSPORT: _transport,
         FLOOR: _floor,
         CLIENT_ALONE: _client_alone,

@@ -63,7 +63,7 @@ def report_imports(seconds: Mapping[str, list[float]]) -> str:
     """The table, and how it stands against the target."""
     medians = {statement: median(measured) for statement, measured in seconds.items()}
     lines = [
-        f"Medians of {len(seconds[_HTTPX])} fresh interpreters each, in turns; the interpreter's own start is left out.",
+        f"Medians of {len(seconds[_HTTPX])} fresh interpreters each, in turns, without the interpreter's own start.",
         "",
         "| statement | ms | lowest-highest | ratio | to |",
         "|---|--:|--:|--:|---|",

@@ -1,6 +1,6 @@
 """The server that everybody talks to: as little as can be, so that it is not what is measured.
 
-It reads requests by ``Content-Length``, checks that each is the text that was meant to be sent, and writes a reply that
+It reads requests by ``Content-Length``, checks that each is a text that was meant to be sent, and writes a reply that
 was prepared once. ``GET /counts`` tells how many requests were right and how many were not, and what CPU it has used.
 """
 
@@ -20,7 +20,7 @@ from benchmarks._host import pin, raise_file_limit
 from benchmarks.texts import AUTHORIZATION, NUMBERS, PATH, form
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 __all__ = ["Counts", "serve"]
 
@@ -69,7 +69,7 @@ class _Connection(asyncio.Protocol):
             self._answer(head, names, body)
 
     def _answer(self, head: bytes, names: bytes, body: bytes) -> None:
-        assert self._transport is not None  # noqa: S101  data comes after connection_made
+        assert self._transport is not None
         if head.startswith(b"GET /counts "):
             counts = json.dumps(attrs.asdict(self._counts) | {"cpu_seconds": time.process_time()}).encode()
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(counts), counts))
@@ -92,7 +92,7 @@ def _is_right(head: bytes, names: bytes, body: bytes) -> bool:
 
 
 @asynccontextmanager
-async def serve(counts: Counts) -> AsyncIterator[int]:
+async def serve(counts: Counts) -> AsyncGenerator[int, None]:
     """Serve on a free port of the loopback, and yield the port."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(counts), "127.0.0.1", 0, backlog=_BACKLOG)
@@ -105,7 +105,7 @@ async def serve(counts: Counts) -> AsyncIterator[int]:
 
 async def _serve_until_input_ends() -> None:
     async with serve(Counts()) as port:
-        print(port, flush=True)  # noqa: T201  whoever started us reads it
+        print(port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

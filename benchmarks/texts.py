@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 __all__ = ["ACCOUNT_KEY", "AUTHORIZATION", "GROUP_ID", "NUMBERS", "PATH", "TEXT", "TOKEN", "Dose", "form"]
 
 ACCOUNT_KEY: Final = "benchmark-account"
-TOKEN: Final = "benchmark-token"  # noqa: S105  opens nothing
+TOKEN: Final = "benchmark-token"
 AUTHORIZATION: Final = "Basic " + base64.b64encode(f"{ACCOUNT_KEY}:{TOKEN}".encode()).decode()
 PATH: Final = "/api/2020/send"
 TEXT: Final = "Your appointment is tomorrow at 9:30. Reply C to confirm."

@@ -22,7 +22,7 @@ _PHONE_LIKE = re.compile(
 
 
 def mask_phone_number(number: object) -> str:
-    """Show enough of a phone number to recognise it, not enough to text it: ``+18885552222`` -> ``+188*******22``."""
+    """Show enough of a phone number to recognise it, not enough to text it: ``+18885552222`` -> ``+188******22``."""
     text = str(number)
     if len(text) <= 6:
         return "*" * len(text)

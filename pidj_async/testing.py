@@ -29,14 +29,15 @@ from pidj_async.sandbox.handlers import HANDLERS
 from pidj_async.sandbox.replies import refusal_envelope, success_envelope
 from pidj_async.sandbox.seed import GROUP_ID, SERIES_ID, SURVEY_ID
 from pidj_async.sandbox.state import State
-from pidj_async.sansio import DEFAULT_BASE_URL
-from pidj_async.transports import HttpxTransport
+from pidj_async.sansio import DEFAULT_BASE_URL, WireRequest, WireResponse
+from pidj_async.transports.failures import Witness, transport_error
 from pidj_async.webhooks.samples import sample
 
 if TYPE_CHECKING:
     import respx
 
     from pidj_async._endpoint import Endpoint
+    from pidj_async.transports.base import Progress
 
 __all__ = ["MockPidj", "mock_route", "refusal", "sample", "success"]
 
@@ -129,7 +130,9 @@ def mock_route(
 class MockPidj:
     """A client whose requests end in mocks, on asyncio and trio.
 
-    When the block ends without an error, every route must have been called.
+    A route whose ``side_effect`` is one of httpx's errors fails as the real transport would: ``httpx.ConnectError``
+    becomes `NotSentError`, ``httpx.ReadTimeout`` becomes `OutcomeUnknownError`. When the block ends without an error,
+    every route must have been called.
 
     Args:
         base_url: The client's.
@@ -151,8 +154,7 @@ class MockPidj:
             raise ConfigurationError(msg) from error
         self._assert_all_called = assert_all_called
         self.router = respx.Router()
-        self._http = httpx.AsyncClient(transport=httpx.MockTransport(self.router.async_handler), trust_env=False)
-        self.pidj = Pidj(account_key="mock", token="mock", base_url=base_url, transport=HttpxTransport(self._http))  # noqa: S106
+        self.pidj = Pidj(account_key="mock", token="mock", base_url=base_url, transport=_MockTransport(self.router))  # noqa: S106
 
     def route(self, row: str | Endpoint[Any], **values: Any) -> respx.Route:
         """Mock a row; see `mock_route`. The route is also ``router[NAME]``, if no values are given.
@@ -173,9 +175,34 @@ class MockPidj:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.pidj.aclose()
-        await self._http.aclose()
         if error is None and self._assert_all_called:
             self.router.assert_all_called()
+
+
+class _MockTransport:
+    """Carries requests to a router of mocks, and no further."""
+
+    def __init__(self, router: respx.Router) -> None:
+        self._router = router
+
+    async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
+        outgoing = httpx.Request(request.method, request.url, headers=[*request.headers], content=request.content)
+        try:
+            response = await self._router.async_handler(outgoing)
+            content = await response.aread()
+        except httpx.TransportError as error:
+            # Nothing is begun before a mock answers, so an error that comes before sending proves that nothing was.
+            witness = Witness(traces=True)
+            host = outgoing.url.host
+            raise transport_error(
+                error, host=host, progress=progress, witness=witness, call=request.endpoint
+            ) from error
+        progress.request_started = True
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return WireResponse(status_code=response.status_code, headers=headers, content=content)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
 
 def _row(row: str | Endpoint[Any]) -> Endpoint[Any]:

@@ -9,10 +9,11 @@ import httpx
 import pytest
 import respx
 
-from pidj_async import ConfigurationError, NotFoundError, Pidj, RefusedError
+from pidj_async import ConfigurationError, NotFoundError, NotSentError, OutcomeUnknownError, Pidj, RefusedError
 from pidj_async._endpoint import Endpoint
 from pidj_async.endpoints import BY_NAME, TABLE
 from pidj_async.models import Contact, CreatedTask
+from pidj_async.requests import SendText
 from pidj_async.sandbox.replies import encode_json
 from pidj_async.sansio import WireResponse, parse_response
 from pidj_async.testing import MockPidj, mock_route, refusal, sample, success
@@ -135,14 +136,28 @@ async def test_mock_with_values() -> None:
 
 
 @pytest.mark.anyio
+async def test_mock_failures() -> None:
+    """A route can fail the way a network does, and the error says what is known of the request."""
+    text = SendText(to_number=MARIA, text_body="Hi", group_id="gr:1")
+    async with MockPidj() as mock:
+        sending = mock.route("messages.send")
+        pidj = mock.pidj.with_options(retry=lambda *_: None)
+        for failure, expected in ((httpx.ConnectError, NotSentError), (httpx.ReadTimeout, OutcomeUnknownError)):
+            sending.mock(side_effect=failure)
+            with pytest.raises(expected):
+                await pidj.execute(text)
+
+
+@pytest.mark.anyio
 async def test_routes_must_be_called() -> None:
     """A route that was never called is an error, unless the block failed already or was told not to ask."""
+    mock = MockPidj()
+    mock.route("messages.send")
     with pytest.raises(AssertionError, match="some routes were not called"):
-        async with MockPidj() as mock:
-            mock.route("messages.send")
+        async with mock:
+            pass
     with pytest.raises(ZeroDivisionError):
-        async with MockPidj() as mock:
-            mock.route("messages.send")
+        async with mock:
             raise ZeroDivisionError
     async with MockPidj(assert_all_called=False) as mock:
         mock.route("messages.send")

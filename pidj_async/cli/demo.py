@@ -47,7 +47,7 @@ EVERY_STOP: Final = 40
 # How many outcomes are known when the faults come, and what they are. See the head of the module.
 FAULTS: Final[dict[int, tuple[dict[str, Any], ...]]] = {
     0: ({"drop": True, "times": 3}, {"status": 429, "retry_after": 0.2, "times": 12}),
-    1_000: (
+    1_150: (
         {"drop": True, "after_acting": True, "times": 4},
         {"status": 500, "after_acting": True, "times": 2},
         {"status": 503, "times": 3},

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from typing import Any
 
 import attrs
 import pytest
+from rich.console import Console
 
 from pidj_async.cli import demo
-from pidj_async.cli.demo import Check, Tally, checks_of
+from pidj_async.cli.demo import Check, Tally, _Stage, checks_of
 from pidj_async.cli.recipients import check_recipients
 from tests.cli.conftest import TOKEN, Run
 from tests.cli.test_program import start
@@ -118,6 +120,22 @@ def test_it_fails_if_it_does_not_add_up(json_flag: tuple[str, ...], run: Run, mo
     else:
         assert re.search(r"✗ +texted twice +1 ", result.stdout)
         assert "It does not add up" in result.stdout
+
+
+def test_on_a_terminal_there_is_a_bar() -> None:
+    """It shows how many outcomes there are, and what they are; into a pipe it shows nothing."""
+    tally = attrs.evolve(good(), unknown=3)
+    shown = {}
+    for is_terminal in (True, False):
+        screen = Console(file=io.StringIO(), width=80, force_terminal=is_terminal, color_system=None)
+        stage = _Stage(screen)
+        with stage.progress(5):
+            stage.update(tally)
+        assert isinstance(screen.file, io.StringIO)
+        shown[is_terminal] = screen.file.getvalue()
+    assert "5/5" in shown[True]
+    assert "1 not sent 3 unknown" in shown[True]
+    assert "" == shown[False]
 
 
 def test_it_takes_no_account(run: Run) -> None:

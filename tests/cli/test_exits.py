@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 import pytest
 
 from pidj_async import errors
@@ -169,3 +170,27 @@ def test_a_vendors_message_is_masked_in_the_report() -> None:
     """What Pidj quotes of a request is masked there as well."""
     error = errors.RefusedError("summary", status_code=422, message="+12025550123 has opted out.")
     assert "+120******23 has opted out." == exits.report_of(error)["vendor_message"]
+
+
+@pytest.mark.parametrize("json_flag", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [(KeyboardInterrupt, "interrupted; nothing was sent"), (click.Abort, "interrupted")],
+)
+def test_interrupted_before_anything_was_sent(
+    raised: type[BaseException], said: str, json_flag: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends with 130, and says that nothing was sent if there was anything to send."""
+
+    def interrupted(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("anyio.run", interrupted)
+    result = run(*SEND, *json_flag)
+    assert (130, "") == (result.exit_code, result.stdout)
+    if json_flag:
+        error = json.loads(result.stderr)["error"]
+        assert ("Interrupted", said, 130) == (error["type"], error["message"], error["exit_code"])
+        assert ("not_sent" if raised is KeyboardInterrupt else None) == error.get("outcome")
+    else:
+        assert f"pidj: {said}\n" == result.stderr

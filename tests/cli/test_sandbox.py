@@ -38,8 +38,8 @@ def running(*arguments: str, **env: str) -> Generator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
-            process.kill()
-        process.communicate()
+            process.terminate()
+        process.communicate(timeout=60)
 
 
 @posix
@@ -118,8 +118,8 @@ def test_credentials_of_ones_own_are_taken_and_not_shown(json_flag: tuple[str, .
         found = re.search(r"http://127.0.0.1:\d+/api/2020", shown)
         assert found is not None
         reply = httpx.get(found.group() + "/authorization-check", auth=("key", TOKEN))
-        process.kill()
-        rest = "".join(process.communicate())
+        process.terminate()
+        rest = "".join(process.communicate(timeout=60))
     assert 200 == reply.status_code
     assert TOKEN not in shown + rest
     assert ("yours, from PIDJ_TOKEN" in shown) == (not json_flag)

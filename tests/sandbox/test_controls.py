@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from pidj_async.errors import InvalidRequestError
 from pidj_async.sandbox import GROUP_ID, GROUP_NUMBER, NUMBERLESS_GROUP_ID, PLAIN_GROUP_ID, PLAIN_GROUP_NUMBER, Sandbox
 from pidj_async.sandbox.replies import Refusal
+from tests.recorder import Recorded, Recorder
 from tests.sandbox.calling import MARIA, Api
 
 
@@ -123,6 +125,25 @@ def test_drain_over_http(api: Api) -> None:
     assert (200, {}) == api.control("POST", "drain")
     assert (200, {}) == api.control("POST", "drain", timeout=0)
     assert [400, 400, 400] == [api.control("POST", "drain", timeout=one)[0] for one in (-1, "soon", True)]
+
+
+def test_drain_over_http_in_vain(api: Api, sandbox: Sandbox) -> None:
+    """A wait that is over before everything is delivered is answered with 504."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def hold(_: Recorded) -> tuple[int, dict[str, str], bytes]:
+        asked.set()
+        assert answered.wait(10)
+        return 200, {}, b""
+
+    with Recorder(hold) as listener:
+        sandbox.webhook_url = listener.base_url
+        sandbox.receive_text(MARIA, "Hello")
+        assert asked.wait(10)
+        code, answer = api.control("POST", "drain", timeout=0)
+        answered.set()
+        sandbox.drain_sync()
+    assert (504, "1 webhooks are not delivered yet, and 0 s have passed") == (code, answer["error"])
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"reset"', b'{"what": 1}'])

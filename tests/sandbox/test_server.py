@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import logging
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import anyio
 import httpx
 import pytest
 
+import pidj_async.sandbox
 from pidj_async import (
     AuthenticationError,
     ConfigurationError,
@@ -23,11 +25,12 @@ from pidj_async import (
     RefusedError,
     ServerError,
 )
-from pidj_async.endpoints import BY_NAME
+from pidj_async.endpoints import BY_NAME, TABLE
 from pidj_async.requests import SendText
-from pidj_async.sandbox import Sandbox, SentText
+from pidj_async.sandbox import Sandbox, SentText, handlers
 from pidj_async.sandbox.handlers import HANDLERS
-from pidj_async.sansio import basic_authorization
+from pidj_async.sandbox.seed import GROUPS
+from pidj_async.sansio import basic_authorization, check_base_url
 from tests.sandbox.calling import MARIA, Api
 
 
@@ -152,6 +155,47 @@ def test_stops_with_a_request_under_way() -> None:
             pass
 
 
+def test_stops_with_a_reader_who_does_not_read() -> None:
+    """Stopping does not wait for a caller who asks for much and does not read it."""
+    before = sandbox_threads()
+    sandbox = Sandbox()
+    for _ in range(5_000):
+        sandbox._engine.state.send_text(GROUPS[0], MARIA, "x" * 1_600)
+    with sandbox:
+        caller = socket.create_connection(("127.0.0.1", sandbox.port), timeout=30)
+        caller.sendall(b"GET /_sandbox/texts HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        assert caller.recv(100).startswith(b"HTTP/1.1 200")
+    caller.close()
+    assert before == sandbox_threads()
+
+
+def test_callers_who_hang_up(sandbox: Sandbox, api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """A caller who hangs up in the middle of a request disturbs nobody, and nothing is done."""
+    authorization = basic_authorization(sandbox.account_key, sandbox.token)
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=30) as caller:
+        caller.sendall(
+            b"POST /api/2020/send HTTP/1.1\r\nHost: sandbox\r\nExpect: 100-continue\r\nContent-Length: 9\r\n"
+            b"Authorization: " + authorization.encode() + b"\r\n\r\n"
+        )
+        assert caller.recv(100).startswith(b"HTTP/1.1 100")
+    assert 200 == api.send()["code"]
+    assert 1 == len(sandbox.texts)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.anyio
+async def test_hanging_up_elsewhere() -> None:
+    """Under a server that shows it no connection, the sandbox says that it cannot hang up."""
+    sandbox = Sandbox()
+    sandbox.fail_next("groups.list", drop=True)
+    transport = httpx.ASGITransport(sandbox._app)
+    auth = (sandbox.account_key, sandbox.token)
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox/api/2020", auth=auth) as caller:
+        with pytest.raises(RuntimeError, match="does not let the sandbox hang up"):
+            await caller.get("/groups")
+        assert 200 == (await caller.get("/groups")).status_code
+
+
 def test_stop_sends_waiters_away() -> None:
     """Whoever waits for webhooks when the sandbox stops is told so."""
     sandbox = Sandbox(webhook_url="http://127.0.0.1:1/", webhook_backoff=60)
@@ -176,6 +220,25 @@ def test_loopback_only(host: str) -> None:
     """It does not listen where others could reach its controls."""
     with pytest.raises(ConfigurationError, match="this machine only"):
         Sandbox(host=host)
+
+
+def can_listen(host: str) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_hosts(host: str) -> None:
+    """Any name of this machine will do, and the address is one that a client can be given."""
+    if not can_listen(host):
+        pytest.skip(f"this machine has no {host}")
+    with Sandbox(host=host) as sandbox, Api(sandbox) as api:
+        assert check_base_url(sandbox.base_url) == sandbox.base_url
+        assert 200 == api("GET", "/groups")["code"]
 
 
 @pytest.mark.parametrize("arguments", [{"port": -1}, {"port": 65_536}, {"account_key": "a:b"}])
@@ -237,6 +300,33 @@ def test_access_log(caplog: pytest.LogCaptureFixture) -> None:
 def test_every_row_has_its_handler() -> None:
     """The table's rows and the handlers are the same set."""
     assert BY_NAME.keys() == HANDLERS.keys()
+
+
+def test_a_row_without_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that nobody handles stops the handlers from being imported, and so does a handler of no row, or two."""
+    spec = importlib.util.find_spec("pidj_async.sandbox.handlers")
+    assert spec is not None
+    assert spec.loader is not None
+    for extra, missing, problem in (
+        ({"faxes.send": TABLE[0]}, "", "rows without a handler: faxes.send"),
+        ({}, "users.get", "the table has no row 'users.get'"),
+    ):
+        rows = {name: row for name, row in (BY_NAME | extra).items() if name != missing}
+        monkeypatch.setattr("pidj_async.endpoints.BY_NAME", rows)
+        with pytest.raises(TypeError, match=problem):
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    with pytest.raises(TypeError, match=r"users.get has two handlers"):
+        handlers._handles("users.get")
+
+
+def test_exports() -> None:
+    """Every name that is exported is there, and found by `dir`; any other is an ordinary AttributeError."""
+    assert sorted(pidj_async.sandbox.__all__, key=lambda name: (not name.isupper(), name)) == pidj_async.sandbox.__all__
+    assert set(pidj_async.sandbox.__all__) <= set(dir(pidj_async.sandbox))
+    for name in pidj_async.sandbox.__all__:
+        assert getattr(pidj_async.sandbox, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'Sandpit'"):
+        pidj_async.sandbox.Sandpit  # noqa: B018  reading it is the test
 
 
 def test_import_is_light() -> None:
