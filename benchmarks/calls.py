@@ -238,7 +238,7 @@ def report(options: Options, figures: Figures) -> str:
     medians = _Medians(figures)
     lines = [
         _environment(),
-        f"Medians over {options.rounds} rounds in turns; a run ends at {options.requests:,} requests or {options.seconds:g} s.",
+        f"Medians of {options.rounds} rounds; a run ends at {options.requests:,} requests or {options.seconds:g} s.",
         "",
         "| c | contender | requests/s | CPU us/request | x httpx | x floor | lowest-highest requests/s | server busy |",
         "|--:|---|--:|--:|--:|--:|--:|--:|",
