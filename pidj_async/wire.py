@@ -138,8 +138,11 @@ def _converter() -> Converter:
     import cattrs  # noqa: PLC0415  see the head of the module
 
     converter = cattrs.Converter(detailed_validation=False)
-    for hints, hook in (((str, str | None), _text), ((bool, bool | None), _boolean), ((tuple[str, ...],), _texts)):
-        converter.register_structure_hook_func(hints.__contains__, hook)
+    # The plain types by themselves: cattrs looks for the exact type first, and its own str() would make "None" of null.
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(bool, _boolean)
+    for hint, hook in ((str | None, _text), (bool | None, _boolean), (tuple[str, ...], _texts)):
+        converter.register_structure_hook_func(hint.__eq__, hook)
     return converter
 
 

@@ -7,7 +7,7 @@ import zlib
 from pidj_async._masking import shorten
 from pidj_async.errors import ResponseError
 
-__all__ = ["ACCEPT_ENCODING", "BodyReader", "RequestBody"]
+__all__ = ["ACCEPT_ENCODING", "BodyReader", "RequestBody", "too_large"]
 
 ACCEPT_ENCODING = "gzip, deflate"
 
@@ -62,7 +62,7 @@ class BodyReader:
             msg = f"it is encoded as {shorten(encoding, 20)}, which was not asked for"
             raise self._error(msg)
         if self._inflate is None and declared.isdecimal() and int(declared[:20]) > limit:
-            raise self._too_large()
+            raise too_large(self._status_code, self._limit)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes off the wire."""
@@ -90,13 +90,17 @@ class BodyReader:
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._limit:
-            raise self._too_large()
+            raise too_large(self._status_code, self._limit)
         self._chunks.append(data)
 
-    def _too_large(self) -> ResponseError:
-        return self._error(f"its body is larger than {self._limit:,} bytes (the transport's max_response_bytes)")
-
     def _error(self, problem: str) -> ResponseError:
-        return ResponseError(
-            f"HTTP {self._status_code}, but the reply cannot be used: {problem}", status_code=self._status_code
-        )
+        return _unusable(self._status_code, problem)
+
+
+def too_large(status_code: int, limit: int) -> ResponseError:
+    """The error for a body over the limit."""
+    return _unusable(status_code, f"its body is larger than {limit:,} bytes (the transport's max_response_bytes)")
+
+
+def _unusable(status_code: int, problem: str) -> ResponseError:
+    return ResponseError(f"HTTP {status_code}, but the reply cannot be used: {problem}", status_code=status_code)

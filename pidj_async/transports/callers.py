@@ -13,7 +13,7 @@ import httpx
 
 from pidj_async.errors import PidjError, ResponseError
 from pidj_async.sansio import WireResponse
-from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody
+from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody, too_large
 from pidj_async.transports.failures import Tracer, Witness, is_cut_off, transport_error
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ class CallersClient:
         """Leave the client open: who made it closes it."""
 
     async def _read(self, response: httpx.Response) -> bytes:
+        if response.is_stream_consumed:
+            # A mocked reply comes whole and decompressed.
+            if len(response.content) > self._max_response_bytes:
+                raise too_large(response.status_code, self._max_response_bytes)
+            return response.content
         body = BodyReader(
             status_code=response.status_code,
             encoding=response.headers.get("content-encoding", ""),

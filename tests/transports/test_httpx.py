@@ -197,6 +197,18 @@ async def test_a_transport_that_does_not_trace_proves_nothing() -> None:
     assert isinstance(error, OutcomeUnknownError)
 
 
+@pytest.mark.parametrize(("limit", "error"), [(1_000, None), (10, ResponseError)])
+async def test_a_mocked_client_of_the_callers_answers(limit: int, error: type[PidjError] | None) -> None:
+    """httpx's MockTransport hands over whole replies; the limit holds for them too."""
+    mock = httpx.MockTransport(lambda _: httpx.Response(200, json={"status": "success", "message": "mocked"}))
+    async with httpx.AsyncClient(transport=mock) as own:
+        pidj = client(HttpxTransport(own, max_response_bytes=limit))
+        if error is None:
+            assert (await pidj.execute(TEXT)).message == "mocked"
+        else:
+            assert type(await failure(pidj)) is error
+
+
 async def test_a_refused_connection_of_a_callers_client_is_not_sent() -> None:
     """httpx's own transport traces, so here the proof holds."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
