@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from attrs import frozen
 
@@ -78,7 +78,7 @@ class Recorder:
         """What to give the client."""
         return f"http://127.0.0.1:{self._server.server_port}/api/2020"
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

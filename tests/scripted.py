@@ -66,9 +66,8 @@ class Scripted:
         self.requests.append(request)
         await anyio.lowlevel.checkpoint()
         step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
-        response = step(request, progress)
-        if not isinstance(response, WireResponse):
-            response = await response
+        outcome = step(request, progress)
+        response: WireResponse = outcome if isinstance(outcome, WireResponse) else await outcome
         return response
 
     async def aclose(self) -> None:
@@ -77,6 +76,4 @@ class Scripted:
 
 def texts(count: int) -> Iterable[dict[str, str]]:
     """Requests to different numbers."""
-    return (
-        {"to_number": f"+1888555{index:04d}", "text_body": "Hi", "group_id": "gr:1"} for index in range(count)
-    )
+    return ({"to_number": f"+1888555{index:04d}", "text_body": "Hi", "group_id": "gr:1"} for index in range(count))

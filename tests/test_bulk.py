@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 def client(*steps: Step) -> tuple[Pidj, Scripted]:
     transport = Scripted(*steps)
-    return Pidj(account_key="key", token="token", transport=transport, retry=NO_RETRIES), transport  # noqa: S106
+    return Pidj(account_key="key", token="token", transport=transport, retry=NO_RETRIES), transport
 
 
 async def as_async(items: Any) -> AsyncIterator[Any]:
@@ -194,12 +194,12 @@ async def test_a_loop_left_without_closing_is_cleaned_up() -> None:
     pidj, _ = client(replies(), hangs(started=True))
     before = tasks_running()
 
-    with pytest.warns(ResourceWarning, match="async with"):
+    with pytest.warns(ResourceWarning, match="async with"):  # noqa: PT031  it comes when the loop's iterator is dropped
         async for _ in pidj.messages.send_many(texts(100), concurrency=5):
             break
         gc.collect()
     with anyio.fail_after(5):
-        while tasks_running() > before:
+        while tasks_running() > before:  # noqa: ASYNC110  nothing tells when a task has gone
             await anyio.sleep(0.001)
 
 
@@ -232,7 +232,7 @@ async def test_no_text_is_sent_twice_over_real_sockets() -> None:
         return reply({7: 500, 8: 422}.get(last, 200))
 
     with Recorder(answer) as recorder:
-        async with Pidj(account_key="key", token="token", base_url=recorder.base_url) as pidj:  # noqa: S106
+        async with Pidj(account_key="key", token="token", base_url=recorder.base_url) as pidj:
             states = Counter([one.state async for one in pidj.messages.send_many(texts(500), concurrency=50)])
 
     assert states == {OutcomeState.ACCEPTED: 400, OutcomeState.UNKNOWN: 50, OutcomeState.NOT_SENT: 50}

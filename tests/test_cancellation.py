@@ -14,7 +14,15 @@ import pytest
 import trio
 
 from pidj_async import HttpxTransport, Pidj, Progress, SendText
-from tests.faults.server import Behaviour, Connection, FaultServer, Request, answer_properly, certificate, trusting_context
+from tests.faults.server import (
+    Behaviour,
+    Connection,
+    FaultServer,
+    Request,
+    answer_properly,
+    certificate,
+    trusting_context,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +44,7 @@ class Interrupted:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         steps = self._awaitable.__await__()
-        resume: Callable[[], Any] = lambda: steps.send(None)  # type: ignore[attr-defined]  # noqa: E731
+        resume: Callable[[], Any] = lambda: steps.send(None)  # noqa: E731
         while True:
             try:
                 trap = resume()
@@ -53,7 +61,7 @@ class Interrupted:
                 resume = lambda sent=sent: steps.send(sent)  # type: ignore[misc]  # noqa: E731
 
 
-def reply_in_pieces(connection: Connection, request: Request) -> None:
+def reply_in_pieces(connection: Connection, _: Request) -> None:
     """A reply that takes several reads, so that there are more points to wait at."""
     body = b'{"code":200,"status":"success","message":"Text sent."}'
     connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
@@ -146,7 +154,7 @@ async def cancel_everywhere(scheme: str, *, reused: bool, natively: bool) -> Non
             at += 1
             progress = Progress()
             async with HttpxTransport(ssl_context=trusting_context(), trust_env=False) as transport:
-                pidj = Pidj(account_key="k", token="t", base_url=server.base_url, transport=transport)  # noqa: S106
+                pidj = Pidj(account_key="k", token="t", base_url=server.base_url, transport=transport)
                 if reused:
                     await pidj.execute(TEXT)
                 seen_before = len(server.requests)
@@ -157,7 +165,9 @@ async def cancel_everywhere(scheme: str, *, reused: bool, natively: bool) -> Non
                     assert len(server.requests) == seen_before
                 # The same connections serve on: nothing is wedged.
                 await pidj.execute(TEXT)
-            assert await anyio.to_thread.run_sync(server.wait_all_closed, 5.0), f"a connection is open, cancelled at {at}"
+            assert await anyio.to_thread.run_sync(server.wait_all_closed, 5.0), (
+                f"a connection is open, cancelled at {at}"
+            )
             assert tasks_running() == before, f"a task is left, cancelled at {at}"
             if finished and points < at:
                 break
@@ -176,6 +186,6 @@ async def test_the_server_of_these_tests_answers() -> None:
     """The faults are ours: left alone, the call succeeds."""
     with server_of("https", Behaviour(on_request=answer_properly)) as server:
         async with HttpxTransport(ssl_context=trusting_context()) as transport:
-            pidj = Pidj(account_key="k", token="t", base_url=server.base_url, transport=transport)  # noqa: S106
+            pidj = Pidj(account_key="k", token="t", base_url=server.base_url, transport=transport)
             await pidj.execute(TEXT)
     assert len(server.requests) == 1

@@ -28,7 +28,7 @@ from tests.scripted import Scripted, Step, hangs, lost, not_sent, replies
 
 pytestmark = pytest.mark.anyio
 
-TOKEN = "a-token-nobody-may-see"  # noqa: S105
+TOKEN = "a-token-nobody-may-see"
 FAST = RetryPolicy(max_attempts=3, initial_delay=0.0, max_delay=0.0, max_retry_after=0.0)
 TEXT = SendText(to_number="+18885553333", text_body="Hi", group_id="gr:1")
 
@@ -135,7 +135,8 @@ async def test_a_budget_can_be_shared() -> None:
 
 @pytest.mark.parametrize(("started", "error"), [(False, NotSentError), (True, OutcomeUnknownError)])
 async def test_the_deadline_tells_whether_the_request_had_been_started(
-    started: bool, error: type[Exception]  # noqa: FBT001
+    started: bool,  # noqa: FBT001
+    error: type[Exception],
 ) -> None:
     """Out of time before the first byte is "not sent"; after it, "unknown"."""
     pidj, _ = client(hangs(started=started), deadline=0.02)
@@ -247,7 +248,7 @@ def test_an_option_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_from_env_names_what_is_missing() -> None:
     """The message says which variable to set."""
-    with pytest.raises(ConfigurationError, match="^PIDJ_TOKEN must be set"):
+    with pytest.raises(ConfigurationError, match=r"^PIDJ_TOKEN must be set"):
         Pidj.from_env({"PIDJ_ACCOUNT_KEY": "key"})
 
 
@@ -328,7 +329,7 @@ async def test_a_password_that_the_server_repeats_is_taken_out() -> None:
     pidj, _ = client(replies(400, message="hunter2-hunter2 is too weak", status="failure"))
 
     with pytest.raises(Exception, match="too weak") as raised:
-        await pidj.users.create(username="jo", password="hunter2-hunter2")  # noqa: S106
+        await pidj.users.create(username="jo", password="hunter2-hunter2")
 
     assert "hunter2" not in str(raised.value) + repr(vars(raised.value))
 

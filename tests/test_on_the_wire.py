@@ -68,7 +68,11 @@ CASES = [
     Case(
         "users.create",
         lambda p: p.users.create(
-            username="jo", password="p&=+ w", roles=["admin", "agent"], groups=["Sales", GROUP], timezone="America/Denver"
+            username="jo",
+            password="p&=+ w",
+            roles=["admin", "agent"],
+            groups=["Sales", GROUP],
+            timezone="America/Denver",
         ),
         "POST",
         "/user",

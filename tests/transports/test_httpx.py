@@ -25,7 +25,15 @@ from pidj_async import (
     ResponseError,
     SendText,
 )
-from tests.faults.server import Behaviour, Connection, FaultServer, Request, answer_properly, certificate, trusting_context
+from tests.faults.server import (
+    Behaviour,
+    Connection,
+    FaultServer,
+    Request,
+    answer_properly,
+    certificate,
+    trusting_context,
+)
 from tests.recorder import Recorder
 from tests.scripted import texts
 
@@ -35,7 +43,7 @@ TEXT = SendText(to_number="+18885553333", text_body="Hi", group_id="gr:1")
 
 
 def client(transport: HttpxTransport, base_url: str = "https://pidj.invalid/api/2020") -> Pidj:
-    return Pidj(account_key="k", token="t", base_url=base_url, transport=transport, retry=NO_RETRIES)  # noqa: S106
+    return Pidj(account_key="k", token="t", base_url=base_url, transport=transport, retry=NO_RETRIES)
 
 
 async def failure(pidj: Pidj) -> PidjError:
@@ -70,7 +78,10 @@ async def test_no_more_connections_than_allowed() -> None:
 async def test_waiting_too_long_for_a_connection_is_not_sent() -> None:
     """Nothing of the request left, and the message names the two knobs."""
     with FaultServer(Behaviour(on_request=hold)) as server:
-        async with HttpxTransport(max_connections=1, pool_timeout=0.05) as transport, anyio.create_task_group() as group:
+        async with (
+            HttpxTransport(max_connections=1, pool_timeout=0.05) as transport,
+            anyio.create_task_group() as group,
+        ):
             pidj = client(transport, server.base_url)
             group.start_soon(failure_of, pidj)
             assert await anyio.to_thread.run_sync(server.wait_for_requests, 1, 5.0)
@@ -162,9 +173,7 @@ async def test_a_callers_client_is_used_and_left_open() -> None:
     """Its connections carry the request; its authentication, cookies and redirects stay out of it."""
     redirect = (302, {"Location": "https://elsewhere.invalid/", "Set-Cookie": "a=b"}, b"")
     with Recorder(lambda _: redirect) as recorder:
-        async with httpx.AsyncClient(
-            auth=("other", "credentials"), cookies={"c": "d"}, follow_redirects=True
-        ) as own:
+        async with httpx.AsyncClient(auth=("other", "credentials"), cookies={"c": "d"}, follow_redirects=True) as own:
             async with HttpxTransport(own) as transport:
                 error = await failure(client(transport, recorder.base_url))
             assert not own.is_closed
@@ -199,7 +208,7 @@ async def test_a_transport_that_does_not_trace_proves_nothing() -> None:
 
 @pytest.mark.parametrize(("limit", "error"), [(1_000, None), (10, ResponseError)])
 async def test_a_mocked_client_of_the_callers_answers(limit: int, error: type[PidjError] | None) -> None:
-    """httpx's MockTransport hands over whole replies; the limit holds for them too."""
+    """Httpx's MockTransport hands over whole replies; the limit holds for them too."""
     mock = httpx.MockTransport(lambda _: httpx.Response(200, json={"status": "success", "message": "mocked"}))
     async with httpx.AsyncClient(transport=mock) as own:
         pidj = client(HttpxTransport(own, max_response_bytes=limit))
@@ -210,7 +219,7 @@ async def test_a_mocked_client_of_the_callers_answers(limit: int, error: type[Pi
 
 
 async def test_a_refused_connection_of_a_callers_client_is_not_sent() -> None:
-    """httpx's own transport traces, so here the proof holds."""
+    """Httpx's own transport traces, so here the proof holds."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     async with httpx.AsyncClient() as own:
@@ -227,7 +236,7 @@ async def test_respx_mocks_the_default_transport() -> None:
     """People's tests go on working: respx sees our requests as httpx's."""
     route = respx.post("https://gopidj.com/api/2020/send").respond(json={"status": "success", "message": "mocked"})
 
-    async with Pidj(account_key="k", token="t") as pidj:  # noqa: S106
+    async with Pidj(account_key="k", token="t") as pidj:
         sent = await pidj.execute(TEXT)
 
     assert sent.message == "mocked"
@@ -253,7 +262,7 @@ async def test_a_mocked_failure_means_what_the_real_one_does(
     """The kind of error is the second witness: a mocked ReadTimeout comes without any trace."""
     with respx.mock:
         respx.post("https://gopidj.com/api/2020/send").mock(side_effect=raised("mocked"))
-        async with Pidj(account_key="k", token="t", retry=NO_RETRIES) as pidj:  # noqa: S106
+        async with Pidj(account_key="k", token="t", retry=NO_RETRIES) as pidj:
             error = await failure(pidj)
 
     assert type(error) is expected
@@ -317,7 +326,9 @@ async def test_a_proxy_carries_the_request() -> None:
     with FaultServer(Behaviour(on_request=answer_properly), tls=certificate("pidj.invalid")) as server:
         proxy = Proxy(server.port)
         with proxy.serve() as address:
-            async with HttpxTransport(proxy=f"http://us%40er:pw@{address}", ssl_context=trusting_context()) as transport:
+            async with HttpxTransport(
+                proxy=f"http://us%40er:pw@{address}", ssl_context=trusting_context()
+            ) as transport:
                 await client(transport).execute(TEXT)
 
     assert proxy.asked == ["CONNECT pidj.invalid:443 HTTP/1.1"]
