@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import os
 import random
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import anyio
 import attrs
 
+from pidj_async._deadline import deadline_after
 from pidj_async._masking import mask_text
 from pidj_async._resources import Contacts, Groups, Messages, RootCalls, SeriesCalls, Sso, Surveys, Tasks, Users
 from pidj_async._unset import UNSET, Unset
@@ -242,8 +242,8 @@ class Pidj(RootCalls):
         wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
         progress = Progress() if progress is None else progress
         try:
-            with anyio.move_on_after(self._deadline):
-                return await self._attempts(row, request, wire, progress)
+            with (deadline := deadline_after(self._deadline)):
+                return await self._attempts(row, request, wire, progress, deadline.deadline)
         except PidjError as error:
             error.endpoint = row.name
             error.attempts = progress.attempts
@@ -255,9 +255,8 @@ class Pidj(RootCalls):
         raise self._out_of_time(row, progress)
 
     async def _attempts(
-        self, row: Endpoint[R], request: Request[R], wire: WireRequest, progress: Progress
+        self, row: Endpoint[R], request: Request[R], wire: WireRequest, progress: Progress, give_up_at: float
     ) -> Reply[R]:
-        give_up_at = math.inf if self._deadline is None else anyio.current_time() + self._deadline
         acted_on = False
         while True:
             if self._state.closed:
@@ -266,9 +265,7 @@ class Pidj(RootCalls):
             progress.attempts += 1
             try:
                 response = await self._transport.send(wire, progress)
-                reply = parse_response(
-                    row, response, request=request, secrets=self._secrets, now=datetime.now(UTC)
-                )
+                reply = parse_response(row, response, request=request, secrets=self._secrets, now=datetime.now(UTC))
             except PidjError as error:
                 acted_on = acted_on or outcome_state(error) is OutcomeState.UNKNOWN
                 # From here on only what an earlier try may have done counts, until the next one starts.

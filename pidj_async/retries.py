@@ -98,7 +98,7 @@ class RetryPolicy:
         asked = getattr(error, "retry_after", None)
         if asked is not None:
             # Not before the moment the server named, and not everybody at that very moment.
-            asked = min(asked, self.max_retry_after)
+            asked = min(max(asked, 0.0), self.max_retry_after)
             return Backoff(asked, min(asked + longest, max(asked, self.max_retry_after)))
         return Backoff(0.0, longest)
 
@@ -141,4 +141,5 @@ class RetryBudget:
 
     def give_back(self) -> None:
         """Book a success."""
-        self.tokens = min(self.capacity, self.tokens + self.refill)
+        if self.tokens < self.capacity:
+            self.tokens = min(self.capacity, self.tokens + self.refill)

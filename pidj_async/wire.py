@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import attrs
 
@@ -48,8 +48,20 @@ def encode_form(fields: tuple[FieldInfo, ...], request: Any) -> bytes:
     for field in fields:
         value = getattr(request, field.name)
         if value is not UNSET:
-            pairs.append((field.name, "" if value is None else field.kind.encode(value)))
-    return urlencode(pairs).encode("ascii")
+            pairs.append(f"{field.name}={'' if value is None else _form_value(field.kind.encode(value))}")
+    return "&".join(pairs).encode("ascii")
+
+
+# urllib's quote_plus looks at each byte by itself; for a text of 160 characters that takes longer than all else the
+# client does. One table says the same, and a test holds it against quote_plus.
+_FORM_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+_FORM_TABLE = [chr(byte) if byte in _FORM_SAFE else f"%{byte:02X}" for byte in range(256)]
+_FORM_TABLE[ord(" ")] = "+"
+
+
+def _form_value(value: str) -> str:
+    # Latin-1 gives each byte of the UTF-8 a character of its own, which is what the table is indexed by.
+    return (value if value.isascii() else value.encode().decode("latin-1")).translate(_FORM_TABLE)
 
 
 def encode_path(value: str) -> str:
@@ -141,8 +153,8 @@ def _converter() -> Converter:
     # The plain types by themselves: cattrs looks for the exact type first, and its own str() would make "None" of null.
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(bool, _boolean)
-    for hint, hook in ((str | None, _text), (bool | None, _boolean), (tuple[str, ...], _texts)):
-        converter.register_structure_hook_func(hint.__eq__, hook)
+    for hints, hook in (((str | None,), _text), ((bool | None,), _boolean), ((tuple[str, ...],), _texts)):
+        converter.register_structure_hook_func(hints.__contains__, hook)
     return converter
 
 

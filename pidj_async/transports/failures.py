@@ -58,6 +58,7 @@ class Tracer:
         self._witness = witness
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take one event; httpcore awaits this for each."""
         self._witness.traces = True
         if event.endswith(".send_request_headers.started"):
             request = info.get("request")

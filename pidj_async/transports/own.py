@@ -12,12 +12,13 @@ The rules of the stack:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -41,55 +42,6 @@ _WITNESS = Witness(traces=True)  # httpcore does
 
 _PREPARED_HEADERS = 64  # a client has two sets of headers; more clients may share a transport
 _CLOSE_AT_ONCE = 8  # how many stale connections one request may clean up after
-
-
-class _Stream(httpcore.AsyncNetworkStream):
-    """A connection whose TLS handshake, when cancelled, closes the socket under it; httpcore's own leaves it open."""
-
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
-        self._inner = inner
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._inner.read(max_bytes, timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._inner.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            return await self._inner.start_tls(ssl_context, server_hostname, timeout)
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._inner.aclose()
-            raise
-
-
-class _Backend(httpcore.AsyncNetworkBackend):
-    """httpcore's anyio backend (for asyncio and trio alike), with the streams above."""
-
-    def __init__(self) -> None:
-        self._inner: Any = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        return _Stream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
 
 
 class _Origin:
@@ -305,7 +257,7 @@ class OwnConnections:
             ssl_context=self._ssl_context,
             proxy=None if proxy is None else _proxy(proxy),
             keepalive_expiry=self._idle_timeout,
-            network_backend=_Backend(),
+            network_backend=_backend(),
         )
         origin = self._origins[address] = _Origin(address, factory)
         return origin
@@ -340,3 +292,15 @@ async def _close(connection: httpcore.AsyncConnectionInterface) -> None:
         await connection.aclose()
     except Exception:  # noqa: BLE001  it is being thrown away; that it broke first is no news
         logger.debug("a connection broke while it was being closed")
+
+
+def _backend() -> httpcore.AsyncNetworkBackend:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        from pidj_async.transports.anyio_backend import AnyioBackend  # noqa: PLC0415  only one of the two is needed
+
+        return AnyioBackend()
+    from pidj_async.transports.asyncio_backend import AsyncioBackend  # noqa: PLC0415
+
+    return AsyncioBackend()
