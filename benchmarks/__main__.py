@@ -40,13 +40,15 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _parser() -> argparse.ArgumentParser:
     usual = Options()
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="What a call costs; what an import costs."
+        prog="python -m benchmarks", description="What a call, an import and an event cost."
     )
-    parser.add_argument("what", nargs="?", choices=["calls", "imports"], default="calls")
+    parser.add_argument("what", nargs="?", choices=["calls", "imports", "parsing"], default="calls")
     parser.add_argument("--concurrency", type=_numbers, default=usual.concurrency, metavar="N,N,...")
     parser.add_argument("--requests", type=_at_least_one, default=usual.requests, metavar="N", help="at most, per run")
     parser.add_argument("--seconds", type=_seconds, default=usual.seconds, metavar="S", help="at most, per run")
-    parser.add_argument("--rounds", type=_at_least_one, default=None, metavar="N", help="3 for calls, 15 for imports")
+    parser.add_argument(
+        "--rounds", type=_at_least_one, default=None, metavar="N", help="3 for calls, 15 for imports, 300 for parsing"
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -65,6 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds = measure_imports(given.rounds or 15)
         print(report_imports(seconds))
         _write(given.json, seconds)
+        return 0
+    if given.what == "parsing":
+        from benchmarks.parsing import measure_parsing, report_parsing  # noqa: PLC0415  its rivals may not be installed
+
+        microseconds = measure_parsing(given.rounds or 300)
+        print(report_parsing(microseconds))
+        _write(given.json, microseconds)
         return 0
     options = Options(
         concurrency=given.concurrency,

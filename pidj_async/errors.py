@@ -16,6 +16,7 @@
      |   +- RefusedError                          a 2xx or 4xx reply whose status is "error" or "failure"
      |   +- ServerError                           5xx
      +- ResponseError                             a reply that is not what the API promises (HTML, cut off, too large)
+     +- StoreError                                the database did not take it: full, locked, read-only, unreachable
      +- WebhookError
          +- InvalidPayloadError                   the body is not an event
          +- UnauthorizedWebhookError              the secret is missing or wrong
@@ -43,6 +44,7 @@ __all__ = [
     "RefusedError",
     "ResponseError",
     "ServerError",
+    "StoreError",
     "TransportError",
     "UnauthorizedWebhookError",
     "WebhookError",
@@ -184,6 +186,13 @@ class ResponseError(PidjError):
     def __init__(self, summary: str, *, status_code: int) -> None:
         super().__init__(summary)
         self.status_code = status_code
+
+
+class StoreError(PidjError):
+    """The database could not be read or written: full, locked, read-only, unreachable. Nothing of the write was kept.
+
+    Its text is the database's own reason, its first line; ``__cause__`` is the driver's error.
+    """
 
 
 class WebhookError(PidjError):

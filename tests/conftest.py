@@ -1,6 +1,6 @@
 """What all tests share: both event loops, and how hard to try.
 
-``PIDJ_TEST_PROFILE=soak`` gives every property fifty times the examples and runs the tests marked ``soak``, which are
+``PIDJ_TEST_PROFILE=soak`` gives every property twenty times the examples and runs the tests marked ``soak``, which are
 skipped otherwise.
 """
 
@@ -11,12 +11,16 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .stores import postgresql, store_url
+
+__all__ = ["postgresql", "store_url"]  # fixtures for all tests
+
 SOAK = "soak"
 PROFILE = os.environ.get("PIDJ_TEST_PROFILE", "default")
 
 # Deadlines measure the machine, not the code.
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile(SOAK, settings.get_profile("default"), max_examples=5_000)
+settings.register_profile(SOAK, settings.get_profile("default"), max_examples=2_000)
 settings.load_profile(PROFILE)
 
 

@@ -148,7 +148,7 @@ def test_what_is_no_request_of_the_api_has_no_row() -> None:
         pass
 
     for stranger in (Mine("us:1"), object(), requests.GetUser):
-        with pytest.raises(TypeError, match="is no request of the Pidj API; see pidj_async.requests"):
+        with pytest.raises(TypeError, match=r"is no request of the Pidj API; see pidj_async.requests"):
             endpoint_of(stranger)  # type: ignore[arg-type]
 
 

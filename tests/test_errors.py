@@ -125,7 +125,7 @@ def test_the_two_that_may_name_a_time_have_none_by_default(cls: type[RateLimitEr
 
 def test_an_invalid_request_is_caught_as_a_value_error() -> None:
     """Who validates input with ``except ValueError`` needs to know nothing of us."""
-    with pytest.raises(ValueError, match="^a: b$"):
+    with pytest.raises(ValueError, match=r"^a: b$"):
         raise InvalidRequestError("a", "b")
 
 
@@ -133,6 +133,6 @@ def test_the_cause_of_an_error_stays_reachable() -> None:
     """``raise ... from`` works as it does for any exception."""
     cause = OSError("refused")
     with pytest.raises(NotSentError) as raised:
-        raise NotSentError("m") from cause  # noqa: EM101
+        raise NotSentError("m") from cause
 
     assert cause is raised.value.__cause__

@@ -86,7 +86,7 @@ def test_all_names_everything_public(name: str) -> None:
 
 def homes_for_type_checkers() -> dict[str, str]:
     """The imports under ``if TYPE_CHECKING:``: each name with the module that it comes from."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(source_of(pidj_async)):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             for line in node.body:
@@ -116,15 +116,16 @@ def test_a_name_is_what_its_home_has(name: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """As for any module."""
-    with pytest.raises(AttributeError, match="^module 'pidj_async' has no attribute 'Pigeon'$"):
-        _ = pidj_async.Pigeon  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"^module 'pidj_async' has no attribute 'Pigeon'$"):
+        _ = pidj_async.Pigeon
 
 
 def modules_after(code: str) -> set[str]:
     """The modules that a fresh interpreter has loaded after running some code."""
-    shown = subprocess.run(  # noqa: S603  our own interpreter
-        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT.parent)!r}); {code}; "
-         "import json; print(json.dumps(sorted(sys.modules)))"],
+    path = f"import sys; sys.path.insert(0, {str(ROOT.parent)!r})"
+    program = f"{path}\n{code}\nimport json; print(json.dumps(sorted(sys.modules)))"
+    shown = subprocess.run(
+        [sys.executable, "-I", "-c", program],
         capture_output=True, check=True, timeout=60, text=True,
     )  # fmt: skip
     return set(json.loads(shown.stdout))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, get_type_hints
@@ -103,7 +103,7 @@ REFUSED: dict[str, list[Any]] = {
     "SurveyId": ["sv:", "ts:1"],
 }
 
-NOT_A_STR: list[Any] = [1, 1.5, True, b"x", ["x"], {"x": 1}, object(), datetime.date(2026, 1, 1), 10**5_000]
+NOT_A_STR: list[Any] = [1, 1.5, True, b"x", ["x"], {"x": 1}, object(), dt.date(2026, 1, 1), 10**5_000]
 
 taken = [pytest.param(KINDS[name], value, id=f"{name}-{at}") for name in TAKEN for at, value in enumerate(TAKEN[name])]
 refused = [
@@ -159,7 +159,7 @@ def test_what_is_no_str_is_refused(one: Kind, value: Any) -> None:
     assert "must be a str" == refusal(one, value).problem
 
 
-class Word(str, Enum):
+class Word(str, Enum):  # noqa: UP042  what many programs still have
     ROLE = "admin"
     TEXT = "Jo"
 
@@ -180,7 +180,9 @@ def generated() -> Iterator[str]:
     yield "agent"
 
 
-@pytest.mark.parametrize("value", [["admin", "agent"], ("admin", "agent"), generated(), dict(admin=1, agent=1).keys()])
+@pytest.mark.parametrize(
+    "value", [["admin", "agent"], ("admin", "agent"), generated(), {"admin": 1, "agent": 2}.keys()]
+)
 def test_any_iterable_of_values_becomes_a_tuple(value: Any) -> None:
     """So that the request can be hashed and does not change behind our back."""
     assert ("admin", "agent") == KINDS["Roles"].check("roles", value)
@@ -188,7 +190,7 @@ def test_any_iterable_of_values_becomes_a_tuple(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["admin", b"admin", 1, {"admin": False}])
 def test_one_value_is_no_list(value: Any) -> None:
-    """ "admin" would become five roles, and the keys of a mapping are not what it says."""
+    """The word "admin" would become five roles, and the keys of a mapping are not what it says."""
     assert "must be a list of values, not one value" == refusal(KINDS["Roles"], value).problem
 
 

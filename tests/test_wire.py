@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pidj_async import UNSET, InvalidRequestError
-from pidj_async._fields import Request
+from pidj_async._fields import Request, fields_of
 from pidj_async.endpoints import BY_NAME, TABLE, endpoint_of
 from pidj_async.models import Confirmation, ConsentCheck, Contact, CreatedTask, Group, Model, PauseState, User
 from pidj_async.requests import CreateContact, CreateSsoUrl, CreateUser, SendText, UpdateContact, UpdateUser
@@ -93,6 +93,21 @@ def test_any_text_reads_back_from_the_form(first_name: Any, last_name: Any) -> N
     expected = [(name, value or "") for name, value in (("first_name", first_name), ("last_name", last_name))]
 
     assert [pair for pair in expected if getattr(request, pair[0]) is not UNSET] == form(request)
+
+
+@given(st.text(st.characters(codec="utf-8")) | st.characters(codec="utf-8"))
+@example("".join(map(chr, range(0x21, 0x180))))
+def test_the_form_is_written_as_the_standard_library_writes_it(text: str) -> None:
+    """Our own table is faster, and says the same as ``urlencode``."""
+    try:
+        request = UpdateContact("co:1", first_name=text, last_name="a b")
+    except InvalidRequestError:
+        assert not text.strip()
+        return
+
+    assert urlencode({"first_name": text, "last_name": "a b"}).encode() == encode_form(
+        endpoint_of(request).form_fields, request
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- the path
@@ -278,7 +293,7 @@ def test_a_renamed_attribute_is_read_from_its_name_on_the_wire() -> None:
 @pytest.mark.parametrize("value", [{}, {"task": None}, {"task": []}, {"task": True}, {"id": "ci:1"}])
 def test_a_result_without_what_makes_it_one_is_refused(value: dict[str, Any]) -> None:
     """By the name that is missing on the wire."""
-    with pytest.raises(MissingFieldError, match="^it lacks task$"):
+    with pytest.raises(MissingFieldError, match=r"^it lacks task$"):
         structure(value, CreatedTask, {"id": "task"})
 
 
@@ -335,4 +350,4 @@ def test_a_contact_is_sent_as_its_fields_are_called() -> None:
     """The whole of a contact, each field once, under the vendor's name."""
     request: CreateContact = complete(CreateContact)
 
-    assert [(name, getattr(request, name)) for name in attrs.asdict(request)] == form(request)
+    assert [(one.name, getattr(request, one.name)) for one in fields_of(CreateContact)] == form(request)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from pidj_async import requests
-from pidj_async._fields import Request
+from pidj_async._fields import Request, fields_of
 
 __all__ = ["PASSWORD", "PHONE", "REQUESTS", "complete", "minimal", "sample"]
 
@@ -66,11 +64,11 @@ def _second_choices(cls: type[Request[Any]]) -> set[str]:
 def minimal(cls: type[Request[Any]], **changes: Any) -> Any:
     """The request with as few fields as it takes."""
     needed = {first for first, _ in cls.exactly_one_of}
-    needed |= {field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING}
+    needed |= {field.name for field in fields_of(cls) if field.required}
     return cls(**{**{name: sample(name) for name in needed}, **changes})
 
 
 def complete(cls: type[Request[Any]], **changes: Any) -> Any:
     """The request with as many fields as it takes: of two that exclude each other, the first."""
-    names = {field.name for field in attrs.fields(cls)} - _second_choices(cls)
+    names = {field.name for field in fields_of(cls)} - _second_choices(cls)
     return cls(**{**{name: sample(name) for name in names}, **changes})

@@ -17,7 +17,20 @@ from pidj_async import errors
 from pidj_async._masking import mask_phone_numbers_in
 from pidj_async.outcomes import outcome_state
 
-__all__ = ["BROKEN_PIPE", "EXIT_CODES", "INTERRUPTED", "ExitCode", "Interrupted", "exit_code_of", "report_of"]
+__all__ = [
+    "BROKEN_PIPE",
+    "EXIT_CODES",
+    "INTERRUPTED",
+    "ExitCode",
+    "Interrupted",
+    "NothingFoundError",
+    "exit_code_of",
+    "report_of",
+]
+
+
+class NothingFoundError(errors.PidjError):
+    """What was asked for is not in the store."""
 
 
 @attrs.frozen
@@ -52,7 +65,7 @@ EXIT_CODES: Final = (
         "the credentials are wrong (401) or do not allow this (403)",
         (errors.AuthenticationError, errors.PermissionDeniedError),
     ),
-    ExitCode(5, "there is no such thing (404)", (errors.NotFoundError,)),
+    ExitCode(5, "there is no such thing (404)", (errors.NotFoundError, NothingFoundError)),
     ExitCode(6, "not sent: Pidj was not reached, trying again is harmless", (errors.NotSentError,)),
     ExitCode(
         7,
@@ -61,6 +74,7 @@ EXIT_CODES: Final = (
     ),
     ExitCode(8, "too many requests (429); nothing was done", (errors.RateLimitError,)),
     ExitCode(9, "a reply that cannot be read; after a 2xx it was most likely done", (errors.ResponseError,)),
+    ExitCode(10, "the store could not be read or written; of what was to be written, nothing was kept", (errors.StoreError,)),
     ExitCode(3, "Pidj understood, and refused", (errors.APIError,)),
     ExitCode(INTERRUPTED, "interrupted with Ctrl-C; the message says whether anything was sent"),
     ExitCode(BROKEN_PIPE, "whoever read the output has gone"),

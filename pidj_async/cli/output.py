@@ -2,7 +2,8 @@
 
 The rules:
 
-1. What a person asked for is shown whole, phone numbers included. Only errors mask.
+1. What a call returned is shown whole, phone numbers included. Errors mask, and so does what shows webhooks and the
+   suppression list, unless it was asked not to (`pidj_async.cli.masking`).
 2. Nothing that Pidj answered can steer the terminal: control characters are shown as escapes.
 3. JSON has one document. A known field has its name in Python, an unknown one the name it had on the wire, and if the
    two collide the unknown one goes under ``extra``.
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from pidj_async._endpoint import Endpoint
 
-__all__ = ["as_data", "console", "printable", "show_result", "write_json"]
+__all__ = ["as_data", "console", "printable", "show_record", "show_records", "show_result", "write_json"]
 
 _UNWRAPPED = 10_000
 _NOTHING: Sequence[Any] = (None, "", [], {})  # what a table for people leaves out
@@ -95,14 +96,19 @@ def show_result(row: Endpoint[Any], result: Any, *, as_json: bool) -> None:
     if as_json:
         write_json(as_data(result))
     elif isinstance(result, tuple):
-        _show_many(row, [as_data(one) for one in result])
+        show_records([as_data(one) for one in result], nothing=f"No {row.namespace}.")
     elif row.secret_reply:
         # Bare, so that it can be handed on without copying it by hand.
         click.echo(next(iter(as_data(result).values())))
     elif isinstance(result, (Confirmation, TextSent)) and not result.extra:
         click.echo(printable(result.message or result.status or "Done."))
     else:
-        console().print(_details(as_data(result)))
+        show_record(as_data(result))
+
+
+def show_record(record: Mapping[str, Any]) -> None:
+    """Write one record for a person, a field a line; what is empty is left out."""
+    console().print(_details(record))
 
 
 def _details(record: Mapping[str, Any]) -> Table:
@@ -118,7 +124,13 @@ def _details(record: Mapping[str, Any]) -> Table:
     return table
 
 
-def _show_many(row: Endpoint[Any], records: Sequence[Mapping[str, Any]]) -> None:
+def show_records(records: Sequence[Mapping[str, Any]], *, nothing: str) -> None:
+    """Write records for a person: as a table, or as blocks where a table would not fit.
+
+    Args:
+        records: What to show.
+        nothing: What to say if there are none.
+    """
     from rich import box  # noqa: PLC0415  see `console`
     from rich.measure import Measurement  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -126,7 +138,7 @@ def _show_many(row: Endpoint[Any], records: Sequence[Mapping[str, Any]]) -> None
 
     screen = console()
     if not records:
-        screen.print(f"No {row.namespace}.")
+        screen.print(nothing)
         return
     names = list(dict.fromkeys(name for one in records for name, value in one.items() if value not in _NOTHING))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

@@ -6,21 +6,39 @@ They may stand before the command or after it; what stands later wins, and both 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 import click
 
 from pidj_async.errors import ConfigurationError
 
-__all__ = ["ENVIRONMENT", "PASSWORD_VARIABLE", "Settings", "secrets_in", "shared_options"]
+__all__ = [
+    "ENVIRONMENT",
+    "PASSWORD_VARIABLE",
+    "STORE_VARIABLE",
+    "WEBHOOK_SECRET_VARIABLE",
+    "Settings",
+    "secrets_in",
+    "shared_options",
+]
 
 ENVIRONMENT = {"account_key": "PIDJ_ACCOUNT_KEY", "token": "PIDJ_TOKEN", "base_url": "PIDJ_BASE_URL"}
 """The options that the environment can stand in for, and its variables."""
 
 PASSWORD_VARIABLE = "PIDJ_USER_PASSWORD"  # noqa: S105  the name of one
 """Where a new user's password may be instead of on the command line."""
+
+WEBHOOK_SECRET_VARIABLE = "PIDJ_WEBHOOK_SECRET"  # noqa: S105  the name of one
+"""Where the secret of the webhook URL may be, or several, separated by blanks."""
+
+STORE_VARIABLE = "PIDJ_STORE"
+"""Where the store's URL may be."""
+
+_SECRET_OPTIONS = frozenset({"--token", "--password", "--secret"})
+_LIKELY_SECRET = 16  # a shorter part of a path is a word
 
 _HELP = {
     "account_key": "Account Key, from Pidj's API page.",
@@ -109,8 +127,29 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 def secrets_in(arguments: Sequence[str]) -> set[str]:
     """Find secrets before anything has been parsed, because parsing may fail and quote what it failed on."""
     found = {os.environ.get(ENVIRONMENT["token"], ""), os.environ.get(PASSWORD_VARIABLE, "")}
+    found.update(os.environ.get(WEBHOOK_SECRET_VARIABLE, "").split())
+    found.update(_secrets_in_url(os.environ.get(STORE_VARIABLE, "")))
     for place, option in enumerate(arguments):
         name, equals, attached = option.partition("=")
-        if name in {"--token", "--password"}:
+        if name in _SECRET_OPTIONS:
             found.update([attached] if equals else arguments[place + 1 : place + 2])
+        found.update(_secrets_in_url(attached if equals and name.startswith("--") else option))
     return found - {"", "-"}
+
+
+def _secrets_in_url(url: str) -> Iterator[str]:
+    """Find what may be a secret: the password, and of a webhook's address the end of the path and the query."""
+    try:
+        parts = urlsplit(url)
+        password = parts.password or parts.username
+    except ValueError:
+        return
+    if not parts.scheme or "://" not in url:
+        return
+    found = [password or ""]
+    if parts.scheme in {"http", "https"}:
+        found += [each for each in parts.path.split("/") if len(each) >= _LIKELY_SECRET]
+        found += [value for name, value in parse_qsl(parts.query) if name in {"secret", "token"}]
+    for each in found:
+        yield each
+        yield unquote(each)

@@ -2,23 +2,98 @@
 
 Commits are durable on both: SQLite runs with a write-ahead log and ``synchronous=FULL``, PostgreSQL with whatever its
 server is set to (``synchronous_commit`` is on unless somebody turned it off).
+
+SQLite lets one writer in at a time, so every transaction that writes is alone. PostgreSQL does not, and there
+`exclusively` makes alone those that have to be.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import enum
+import sqlite3
+import time
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from pidj_async.errors import ConfigurationError
 
-__all__ = ["open_engine"]
+__all__ = ["READ_ONLY", "Purpose", "exclusively", "insert_if_new", "now", "open_engine", "take_ids"]
 
-_BUSY_SECONDS = 10.0  # how long to wait for another process that is writing
+READ_ONLY: Final = "pidj_read_only"
+"""The execution option of a connection that will not write."""
+
+BUSY_SECONDS: Final = 5.0
+"""How long to wait for somebody else who is writing. ``sqlite:///PATH?timeout=SECONDS`` says otherwise."""
+
+_OLDEST_SQLITE: Final = (3, 35)  # RETURNING
+
+
+class Purpose(enum.IntEnum):
+    """What only one transaction at a time may do, in the whole cluster."""
+
+    SCHEMA = 1
+    #: So that the ids of events are committed in their order: whoever sees an event has seen all before it.
+    INSERT_EVENTS = 2
+    #: So that two workers cannot both find that nobody works on a phone number.
+    CLAIM_EVENTS = 3
+
+
+_NAMESPACE: Final = int.from_bytes(b"pidj")  # advisory locks are numbers that all programs on a database share
+
+
+def exclusively(connection: Connection, purpose: Purpose) -> None:
+    """Wait until no other transaction has this purpose, and hold it until this one ends.
+
+    Args:
+        connection: In a transaction that may write.
+        purpose: What for.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"namespace": _NAMESPACE, "purpose": int(purpose)})
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:namespace, :purpose)")
+_NOW = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+
+
+def now(connection: Connection) -> int:
+    """The database's time, in microseconds since 1970: leases of several machines are measured by one clock."""
+    if connection.dialect.name == "postgresql":
+        return int(connection.execute(_NOW).scalar_one())
+    return time.time_ns() // 1_000
+
+
+def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """Reserve ids for new rows, ascending. None is ever given twice, even if its row is deleted.
+
+    Args:
+        connection: In a transaction that writes.
+        table: Has the column ``id``, numbered by the database.
+        count: How many.
+    """
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
+        return sorted(connection.execute(query, {"table": table.name, "count": count}).scalars())
+    # Inserting a row with an id of one's own moves SQLite's sequence along.
+    query = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+    last = connection.execute(query, {"table": table.name}).scalar_one_or_none() or 0
+    return list(range(last + 1, last + 1 + count))
+
+
+def insert_if_new(connection: Connection, table: Table) -> Any:
+    """An insert that can be given ``on_conflict_do_update`` or ``on_conflict_do_nothing``; both databases know them."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415  only one of the two is needed
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+    return sqlite.insert(table)
 
 
 def open_engine(url: str) -> Engine:
@@ -40,22 +115,45 @@ def open_engine(url: str) -> Engine:
     except (ArgumentError, ValueError):
         msg = "the store's URL cannot be read; write sqlite:///PATH or postgresql://user:password@host/database"
         raise ConfigurationError(msg) from None
-    if parsed.get_backend_name() == "sqlite":
+    if scheme.startswith("sqlite"):
         return _sqlite(parsed.set(drivername="sqlite"))
+    return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+
+
+def _postgresql(url: URL) -> Engine:
     try:
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=8)
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=8,
+            isolation_level="READ COMMITTED",  # a claim must see what was committed while it waited for its turn
+            connect_args={"connect_timeout": 5},
+        )
     except ModuleNotFoundError as error:
         msg = 'a store on PostgreSQL needs psycopg; install it with: pip install "pidj-async[postgresql]"'
         raise ConfigurationError(msg) from error
 
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout TO {int(BUSY_SECONDS * 1_000)}")
+        connection.commit()
 
-def _sqlite(url: Any) -> Engine:
-    if not url.database or url.database == ":memory:":
+    return engine
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
         msg = "a store in memory would not survive what a store is for; write sqlite:///PATH"
         raise ConfigurationError(msg)
-    engine = create_engine(
-        url, poolclass=QueuePool, pool_size=4, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
-    )
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        msg = f"the store needs SQLite 3.35 or newer; this Python has {sqlite3.sqlite_version}"
+        raise ConfigurationError(msg)
+    connect_args: dict[str, object] = {"check_same_thread": False}  # one thread at a time, though not always the same
+    if "timeout" not in url.query:
+        connect_args["timeout"] = BUSY_SECONDS
+    engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=5, connect_args=connect_args)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
@@ -65,9 +163,9 @@ def _sqlite(url: Any) -> Engine:
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
+    def _begin(connection: Connection) -> None:
         # A reader that turned writer half-way would fail at once, busy timeout or not.
-        mode = "" if connection.get_execution_options().get("pidj_read_only") else " IMMEDIATE"
+        mode = "" if connection.get_execution_options().get(READ_ONLY) else " IMMEDIATE"
         connection.exec_driver_sql(f"BEGIN{mode}")
 
     return engine

@@ -59,6 +59,8 @@ events = Table(
     Column("headers", Text, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("duplicate_of", BigInteger, nullable=True),
+    # What it meant for the suppression list: "opt-out", "opt-in", or "unreadable" if it names no number.
+    Column("consent", String(12), nullable=True),
     Column("state", String(12), nullable=False),
     Column("attempts", Integer, nullable=False),
     # When a pending event may be tried, or when a leased one may be taken from a worker that died.
@@ -67,6 +69,7 @@ events = Table(
     # Grows with every lease, so that a worker that was thought dead cannot settle what somebody else has taken over.
     Column("fence", Integer, nullable=False),
     Column("handled_at", BigInteger, nullable=True),
+    Column("replayed_at", BigInteger, nullable=True),
     Column("error", Text, nullable=True),
     Index("pidj_events_due", "state", "due_at", "id"),
     Index("pidj_events_order", "order_key", "state", "id"),
@@ -83,7 +86,7 @@ suppressions = Table(
     Column("suppressed", Boolean, nullable=False),
     Column("source", String(40), nullable=False),
     Column("changed_at", BigInteger, nullable=False),
-    # The event that said so; the later of two events wins, in whatever order they are written.
+    # The last event that had a say. The later of two events wins, in whatever order they are written.
     Column("event_id", BigInteger, nullable=True),
     PrimaryKeyConstraint("phone_number", "scope"),
 )

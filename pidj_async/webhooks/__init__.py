@@ -21,7 +21,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pidj_async.webhooks.dispatcher import Dispatcher, DispatchReport, HandlerResult
+    from pidj_async.webhooks.dispatcher import (
+        CallNext,
+        DispatchContext,
+        Dispatcher,
+        DispatchReport,
+        HandlerResult,
+        Middleware,
+    )
     from pidj_async.webhooks.events import (
         EVENT_TYPES,
         ConsentGiven,
@@ -42,13 +49,20 @@ if TYPE_CHECKING:
         TextReceived,
         UnknownEvent,
     )
+    from pidj_async.webhooks.guard import RedactSecrets, new_secret, redact_access_log, webhook_url
+    from pidj_async.webhooks.inbox import Inbox, InboxRecord
+    from pidj_async.webhooks.keywords import is_stop_word, normalize_keyword
+    from pidj_async.webhooks.middleware import log_events
     from pidj_async.webhooks.parsing import parse_event
     from pidj_async.webhooks.receiver import Receiver, ReceiverStats, WebhookReply, WebhookRequest
+    from pidj_async.webhooks.replies import Reply, ReplyToOptOutError, SendsTexts
     from pidj_async.webhooks.samples import sample
     from pidj_async.webhooks.shapes import EventShape, FieldShape, Shapes
+    from pidj_async.webhooks.telemetry import trace_events
 
 __all__ = [
     "EVENT_TYPES",
+    "CallNext",
     "ConsentGiven",
     "Contact",
     "ContactCreated",
@@ -56,6 +70,7 @@ __all__ = [
     "ContactEvent",
     "ContactRestored",
     "ContactUpdated",
+    "DispatchContext",
     "DispatchReport",
     "Dispatcher",
     "Event",
@@ -63,29 +78,49 @@ __all__ = [
     "FieldShape",
     "Group",
     "HandlerResult",
+    "Inbox",
+    "InboxRecord",
     "InferredEvent",
     "Interaction",
     "InteractionClosed",
+    "Middleware",
     "OptedIn",
     "OptedOut",
     "Receiver",
     "ReceiverStats",
+    "RedactSecrets",
+    "Reply",
+    "ReplyToOptOutError",
+    "SendsTexts",
     "Shapes",
     "Text",
     "TextReceived",
     "UnknownEvent",
     "WebhookReply",
     "WebhookRequest",
+    "is_stop_word",
+    "log_events",
+    "new_secret",
+    "normalize_keyword",
     "parse_event",
+    "redact_access_log",
     "sample",
+    "trace_events",
+    "webhook_url",
 ]
 
 _HOMES = {
-    "dispatcher": ("DispatchReport", "Dispatcher", "HandlerResult"),
+    "dispatcher": ("CallNext", "DispatchContext", "DispatchReport", "Dispatcher", "HandlerResult", "Middleware"),
+    "guard": ("RedactSecrets", "new_secret", "redact_access_log", "webhook_url"),
+    "inbox": ("Inbox", "InboxRecord"),
+    "keywords": ("is_stop_word", "normalize_keyword"),
+    "middleware": ("log_events",),
     "parsing": ("parse_event",),
     "receiver": ("Receiver", "ReceiverStats", "WebhookReply", "WebhookRequest"),
+    "replies": ("Reply", "ReplyToOptOutError", "SendsTexts"),
     "samples": ("sample",),
     "shapes": ("EventShape", "FieldShape", "Shapes"),
+    "telemetry": ("trace_events",),
 }
 _HOME_OF = dict.fromkeys(__all__, "events") | {name: home for home, names in _HOMES.items() for name in names}
 

@@ -15,12 +15,17 @@ A repr masks phone numbers and messages and leaves `raw` out, so that an event c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
 from pidj_async._masking import mask_phone_number, mask_phone_numbers_in, mask_text, shorten
+
+if TYPE_CHECKING:
+    from pidj_async.models import TextSent
+    from pidj_async.webhooks.replies import SendsTexts
 
 __all__ = [
     "EVENT_TYPES",
@@ -191,8 +196,31 @@ class Interaction(_Value):
     extra: Mapping[str, Any] = _extra()
 
 
+class _Parsed(_Value):
+    """Decodes the body when `Event.raw` is first asked for: few handlers ever do.
+
+    `_documented` makes events whose ``raw`` is not set, and which keep the body instead.
+    """
+
+    __slots__ = ("_body",)
+
+    _body: bytes | str  # JSON in UTF-8 without a byte order mark, and without numbers: nothing in it has to be refused
+
+    if not TYPE_CHECKING:  # or else a type checker would let every misspelled attribute pass
+
+        def __getattr__(self, name: str) -> Any:
+            # Python comes here only for what is not there, a slot not yet set included. Two threads may both decode:
+            # each gets an equal dict, and one of the two is kept.
+            if name != "raw":
+                msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+                raise AttributeError(msg, name=name, obj=self)
+            raw = json.loads(self._body)
+            object.__setattr__(self, "raw", raw)
+            return raw
+
+
 @attrs.frozen(kw_only=True, repr=False)
-class Event(_Value):
+class Event(_Parsed):
     """Something that happened at Pidj. Register a handler for this class to see every event.
 
     Attributes:
@@ -302,6 +330,28 @@ class TextReceived(Event):
     def phone_number(self) -> str | None:
         """The number that texted: `phone_from`, else the contact's."""
         return self.phone_from or (None if self.contact is None else self.contact.phone_number)
+
+    async def reply(self, text: str, sender: SendsTexts) -> TextSent:
+        """Answer from the group that was texted; ``await event.reply("Hi", pidj)``.
+
+        A handler that has a parameter annotated `pidj_async.webhooks.replies.Reply` needs no client at hand.
+
+        Args:
+            text: What to say, at most 1,600 characters.
+            sender: A `pidj_async.client.Pidj`, or whatever else has a ``messages.send`` like it.
+
+        Returns:
+            What ``messages.send`` returned.
+
+        Raises:
+            ReplyToOptOutError: The text was a stop word. Nothing was sent.
+            InvalidRequestError: The event does not say whom to answer or from which number, or the client refuses
+                `text`. Nothing was sent.
+            PidjError: Whatever else ``messages.send`` raises.
+        """
+        from pidj_async.webhooks.replies import send_reply  # noqa: PLC0415  # whoever only reads events sends nothing
+
+        return await send_reply(self, text, sender)
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -2,6 +2,9 @@
 
 Two steps with two different tempers. `decode` is strict: it takes a JSON object that names an event, and nothing
 else. `read_event` is lenient: whatever is in that object, it makes an event.
+
+A body that has exactly the shape of one of `events` takes neither: where msgspec is installed (the extra ``fast``),
+`_documented` makes the same event about eight times as fast.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
 from pidj_async.errors import InvalidPayloadError
 from pidj_async.webhooks.events import EVENT_TYPES, KIND, WIRE, Event, UnknownEvent
+
+if TYPE_CHECKING:
+    from pidj_async.webhooks._documented import Documented
 
 __all__ = ["MAX_DEPTH", "MAX_DIGITS", "decode", "parse_event", "read_event"]
 
@@ -27,7 +33,22 @@ the caller already is, and because whoever walks `Event.raw` afterwards must not
 MAX_DIGITS: Final = 1_000
 """How many characters a whole number may have. Reading one takes time quadratic in its length."""
 
+_UNCHANGEABLE: Final = (bytes, str)  # the event keeps its body, so a bytearray will not do
+
 _MAX_COERCED = 10**20  # an int that stands where a text should: no phone number or id is longer
+
+
+def _quick_way() -> tuple[Callable[[bytes | str], Documented] | None, tuple[type[Exception], ...]]:
+    try:
+        from pidj_async.webhooks import _documented  # noqa: PLC0415  # needs msgspec, an extra
+    except ModuleNotFoundError as error:
+        if error.name != "msgspec":
+            raise
+        return None, ()
+    return _documented.decode_documented, _documented.ANOTHER_SHAPE
+
+
+_decode_documented, _another_shape = _quick_way()
 
 
 def parse_event(body: bytes | bytearray | memoryview | str) -> Event:
@@ -46,6 +67,11 @@ def parse_event(body: bytes | bytearray | memoryview | str) -> Event:
             quotes nothing from the body.
         TypeError: `body` is neither bytes nor text: a mistake in the calling code.
     """
+    if _decode_documented is not None and isinstance(body, _UNCHANGEABLE):
+        try:
+            return _decode_documented(body).read(body)
+        except _another_shape:
+            pass  # and not ``decode`` here, or else this error, which may quote the body, would be the context of ours
     return read_event(decode(body))
 
 
@@ -255,12 +281,13 @@ def _read(cls: type, payload: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     extra = dict(payload)
     for attribute, spellings, read in _plan(cls):
         for spelling in spellings:
-            found = extra.pop(spelling, None)
+            found = extra.get(spelling)
             if found is None:  # null says no more than absence does
+                extra.pop(spelling, None)
                 continue
             value, complete = read(found)
-            if not complete:
-                extra[spelling] = found
+            if complete:
+                del extra[spelling]
             if value is not None:
                 values[attribute] = value
                 break

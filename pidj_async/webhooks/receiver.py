@@ -7,6 +7,8 @@ given to Pidj. It may stand in three places, the better ones first:
 - as the last segment of the path: ``https://example.org/webhooks/SECRET``;
 - in the query, as ``secret`` or ``token``: ``https://example.org/webhooks?secret=SECRET``. Access logs show it.
 
+`pidj_async.webhooks.guard` makes secrets and URLs, keeps secrets out of logs, and says how networks are told apart.
+
 The answers, in the order in which they are decided:
 
 ====== ===========================================================================================================
@@ -14,19 +16,22 @@ status when
 ====== ===========================================================================================================
 404    a `path` was set and this is another one
 405    the method is not POST
+403    `allow_from` was set, and the address is in none of these networks or cannot be told
 401    the secret is missing or wrong (nothing of the body has been read by then)
 415    the content type is one that never carries JSON, or the body is compressed
 413    the body is larger than `max_body_bytes`, whether it says so beforehand or not
 408    the body took longer than `body_timeout` seconds to arrive
 400    the body is not an event
-500    a handler failed; nothing says which or how
+503    with an inbox: the event could not be stored; ``Retry-After`` says when to send it again
+500    without an inbox: a handler failed; nothing says which or how
 200    everything else, events unknown to this version included
 ====== ===========================================================================================================
 
-**Why a failed handler is a 500.** Nothing has been stored, so the event exists nowhere else: a status that asks for
-it again is the only way not to lose it. Whether Pidj does retry is not documented. Since a retry runs *all* of the
-event's handlers again, a handler should be able to see an event twice. Never answered are 3xx and 410, which senders
-take as a reason to stop.
+**Why a failed handler is a 500.** Without an inbox nothing has been stored, so the event exists nowhere else: a status
+that asks for it again is the only way not to lose it. Whether Pidj does retry is not documented. Since a retry runs
+*all* of the event's handlers again, a handler should be able to see an event twice. Never answered are 3xx and 410,
+which senders take as a reason to stop. With an inbox (`pidj_async.webhooks.inbox`) the answer is a 200 as soon as the
+event is stored, and handlers run afterwards; then 503 is the only answer that asks for the event again.
 
 **Which content types.** Pidj's is not documented, so the list is of what to refuse, not of what to take. JSON's own
 types, anything ending in ``+json``, no type at all, and the labels that senders put on a JSON body out of carelessness
@@ -38,32 +43,35 @@ A body without a length (chunked) is counted while it arrives, so there is no 41
 
 from __future__ import annotations
 
-import base64
-import hmac
 import json
 import logging
-import secrets
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import parse_qsl
 
+import anyio
 import attrs
 
-from pidj_async.errors import ConfigurationError, InvalidPayloadError, UnauthorizedWebhookError
-from pidj_async.webhooks.events import EVENT_TYPES
+from pidj_async.errors import ConfigurationError, InvalidPayloadError, PidjError, UnauthorizedWebhookError
+from pidj_async.webhooks.events import EVENT_TYPES, Event
+from pidj_async.webhooks.guard import Guard, RedactSecrets
+from pidj_async.webhooks.inbox.headers import kept_headers
 from pidj_async.webhooks.parsing import parse_event
 from pidj_async.webhooks.shapes import ShapeLog, Shapes
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     from pidj_async.webhooks.adapters.asgi import ASGIApp
     from pidj_async.webhooks.dispatcher import Dispatcher
+    from pidj_async.webhooks.inbox import Inbox
 
 __all__ = ["Receiver", "ReceiverStats", "WebhookReply", "WebhookRequest"]
 
 logger = logging.getLogger("pidj_async.webhooks")
 
-_QUERY_NAMES: Final = frozenset({"secret", "token"})
-_MAX_QUERY_FIELDS: Final = 50
 _JSON_TYPES: Final = frozenset(
     {
         "",
@@ -95,6 +103,8 @@ class WebhookRequest:
         query: What stood after the ``?``, as it was.
         headers: Names in lower case with their values; a mapping or pairs may be given.
         body: The body. Empty while only the rest has arrived: see `Receiver.check`.
+        client_host: The address at the other end of the connection, ``None`` if it has none, as on a Unix socket. Not
+            what headers say of it: reading those is the receiver's business.
     """
 
     method: str
@@ -102,6 +112,7 @@ class WebhookRequest:
     query: str = attrs.field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_lower_names, repr=False)
     body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    client_host: str | None = None
 
     def header(self, name: str) -> str:
         """Return a header's value, the first one if it was sent twice, ``""`` if it was not sent.
@@ -163,16 +174,25 @@ class Receiver:
         secret: What the webhook URL must contain, see the module's head for where. Several are all valid, so that
             one can be replaced without losing events. Anything that is not blank is accepted; good is what
             ``secrets.token_urlsafe()`` makes.
-        insecure: Take events from anybody. Only for trying things out; excludes `secret`.
+        insecure: Take events without a secret. Only for trying things out; excludes `secret`.
+        allow_from: The networks from which events may come, such as ``["203.0.113.0/24", "2001:db8::/32"]``; all of
+            them if left out.
+        trusted_proxies: How many proxies of your own a request passes, which is how `allow_from` finds the client's
+            address: see `pidj_async.webhooks.guard`.
         path: If set, the only path that is answered (with or without one more segment, the secret); any other is a
             404. The whole path counts, including the prefix under which the app is mounted.
         max_body_bytes: Larger bodies are refused. Pidj's own are about 1,000 bytes.
         body_timeout: How many seconds a body may take to arrive, ``None`` for any time. It is up to the adapter, and
             the ones here do.
+        inbox: Where events are stored before they are acknowledged. Without one, they are acknowledged after all
+            handlers have run.
+        run_inbox: Have the inbox's events handled in this process, by `lifespan`. Without it, another process sees to
+            them: ``pidj worker``, or whatever calls `Inbox.run`.
 
     Raises:
         ConfigurationError: There is no secret and `insecure` was not said (or both are there), a secret is blank or
-            no text, `path` does not begin with ``/``, or a limit is not positive.
+            no text, `allow_from` is empty or has something else than networks in it, `trusted_proxies` is negative or
+            has no `allow_from` to serve, `path` does not begin with ``/``, or a limit is not positive.
     """
 
     def __init__(
@@ -181,9 +201,13 @@ class Receiver:
         *,
         secret: str | Iterable[str] | None = None,
         insecure: bool = False,
+        allow_from: str | IPv4Network | IPv6Network | Iterable[str | IPv4Network | IPv6Network] | None = None,
+        trusted_proxies: int = 0,
         path: str | None = None,
         max_body_bytes: int = 262_144,
         body_timeout: float | None = 10.0,
+        inbox: Inbox | None = None,
+        run_inbox: bool = True,
     ) -> None:
         if path is not None and not path.startswith("/"):
             msg = f"path must begin with a slash; got {path!r}"
@@ -197,9 +221,12 @@ class Receiver:
         self.dispatcher = dispatcher
         self.max_body_bytes = max_body_bytes
         self.body_timeout = body_timeout
-        self._guard = _Guard(_check_secrets(secret, insecure=insecure))
+        self.inbox = inbox
+        self._run_inbox = run_inbox
+        self._guard = Guard(secret, insecure=insecure, allow_from=allow_from, trusted_proxies=trusted_proxies)
         self._path = None if path is None else path.rstrip("/")
         self._shapes = ShapeLog()
+        self._lock = threading.Lock()  # WSGI servers answer from several threads
         self._replies: dict[int, int] = {}
         self._events: dict[str, int] = {}
         self._unhandled = 0
@@ -217,18 +244,71 @@ class Receiver:
         """The unknown events and fields seen so far, with counts: how the undocumented bodies turn out to look."""
         return self._shapes.snapshot()
 
+    @property
+    def runs_inbox(self) -> bool:
+        """Whether it has an inbox whose events `lifespan` has handled."""
+        return self.inbox is not None and self._run_inbox
+
+    @property
+    def log_filter(self) -> RedactSecrets:
+        """Takes the secrets out of log records; `redact_access_log` puts it where it belongs."""
+        return self._guard.log_filter
+
     def asgi(self) -> ASGIApp:
         """Return this receiver as an ASGI application, to be served by itself or mounted in another one."""
         from pidj_async.webhooks.adapters.asgi import asgi_app  # noqa: PLC0415  # adapters import this module
 
         return asgi_app(self)
 
-    def authenticate(self, request: WebhookRequest) -> None:
-        """Make sure that a request has the secret in it. Its body plays no part.
+    def wsgi(self) -> WSGIApplication:
+        """Return this receiver as a WSGI application, to be served by itself or mounted in another one."""
+        from pidj_async.webhooks.adapters.wsgi import wsgi_app  # noqa: PLC0415  # adapters import this module
+
+        return wsgi_app(self)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Have the inbox's events handled for as long as this is open; without an inbox, nothing.
+
+        A server that speaks ASGI's lifespan protocol opens it for `asgi` by itself. An application that is *mounted* in
+        another one is not told of the lifespan, so the outer one has to open this::
+
+            app = Starlette(routes=[Mount("/webhooks", receiver.asgi())], lifespan=lambda app: receiver.lifespan())
+
+        Leaving it finishes the events at hand, which takes up to the inbox's `grace`.
 
         Raises:
-            UnauthorizedWebhookError: It has not. The error says how to send it, and not what was sent.
+            StoreError: The store cannot be opened.
+            ConfigurationError: Its tables are not of this version.
         """
+        if self.inbox is None:
+            yield
+            return
+        await self.inbox.store.open()
+        if not self._run_inbox:
+            yield
+            return
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.inbox.run, self.dispatcher, name="pidj_async inbox")
+                try:
+                    yield
+                finally:
+                    group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            first, *others = errors.exceptions
+            if others:
+                raise
+            raise first from None  # a task group wraps what it raises
+
+    def authenticate(self, request: WebhookRequest) -> None:
+        """Make sure that a request comes from where it may and has the secret in it. Its body plays no part.
+
+        Raises:
+            UnauthorizedWebhookError: It does not, or it has not. The error says what to do, and not what was sent.
+        """
+        if not self._guard.allows(request):
+            raise UnauthorizedWebhookError(_FORBIDDEN)
         if not self._guard.admits(request):
             raise UnauthorizedWebhookError(_UNAUTHORIZED)
 
@@ -253,6 +333,10 @@ class Receiver:
         """Return the reply to a body that took longer than `body_timeout`."""
         return self._answer(_reply(408, error="the body took too long"))
 
+    def body_cut_off(self) -> WebhookReply:
+        """Return the reply to a body that ended before its announced length, where a reply is still possible."""
+        return self._answer(_reply(400, error="the body was cut off"))
+
     async def receive(self, request: WebhookRequest) -> WebhookReply:
         """Check a whole request, and have its event handled.
 
@@ -260,11 +344,12 @@ class Receiver:
             request: The request with its body. Everything that `check` looks at is looked at again.
 
         Returns:
-            The reply, after all handlers have run.
+            The reply, after all handlers have run; or, with an inbox, after the event has been stored.
         """
-        return self._answer(self._refusal(request) or await self._handle(request.body))
+        return self._answer(self._refusal(request) or await self._handle(request))
 
-    async def _handle(self, body: bytes) -> WebhookReply:
+    async def _handle(self, request: WebhookRequest) -> WebhookReply:
+        body = request.body
         if len(body) > self.max_body_bytes:
             return _too_large(self.max_body_bytes)
         try:
@@ -274,20 +359,31 @@ class Receiver:
         self._shapes.add(event)
         if event.name in EVENT_TYPES:
             self._events[event.name] = self._events.get(event.name, 0) + 1
+        if self.inbox is not None:
+            return await self._store(self.inbox, request, event)
         report = await self.dispatcher.dispatch(event)
         if not report.handled:
             self._unhandled += 1
         return _reply(200, status="received") if report.ok else _reply(500, error="a handler failed")
+
+    async def _store(self, inbox: Inbox, request: WebhookRequest, event: Event) -> WebhookReply:
+        try:
+            await inbox.put(request.body, headers=kept_headers(request), event=event)
+        except PidjError as error:
+            logger.error("a webhook could not be stored: %s", error)  # noqa: TRY400  the cause may quote the body
+            return _reply(503, ("retry-after", str(inbox.retry_after)), error="the event could not be stored")
+        return _reply(200, status="stored")
 
     def _refusal(self, request: WebhookRequest) -> WebhookReply | None:  # noqa: PLR0911  # the table, row by row
         if self._path is not None and not _is_under(request.path, self._path, self._guard.segments):
             return _reply(404, error="nothing here")
         if request.method != "POST":
             return _reply(405, ("allow", "POST"), error="webhooks are posted")
-        try:
-            self.authenticate(request)
-        except UnauthorizedWebhookError as error:
-            return _reply(401, ("www-authenticate", 'Basic realm="webhooks", charset="UTF-8"'), error=str(error))
+        if not self._guard.allows(request):
+            logger.info("a webhook from %s, where none may come from", self._guard.client_address(request) or "nowhere")
+            return _reply(403, error=_FORBIDDEN)
+        if not self._guard.admits(request):
+            return _reply(401, ("www-authenticate", 'Basic realm="webhooks", charset="UTF-8"'), error=_UNAUTHORIZED)
         if not _may_be_json(request.header("content-type")):
             return _reply(415, ("accept", "application/json"), error="the body must be JSON")
         if request.header("content-encoding").strip().lower() not in {"", "identity"}:
@@ -297,12 +393,14 @@ class Receiver:
         return None
 
     def _answer(self, reply: WebhookReply) -> WebhookReply:
-        self._replies[reply.status] = self._replies.get(reply.status, 0) + 1
-        if reply.status not in {200, 500}:  # the dispatcher has already said why it is a 500
+        with self._lock:
+            self._replies[reply.status] = self._replies.get(reply.status, 0) + 1
+        if reply.status not in {200, 500, 503}:  # why it is one of these has been said already
             logger.info("refused a webhook: %d %s", reply.status, reply.body.decode())
         return reply
 
 
+_FORBIDDEN: Final = "this address may not post webhooks"
 _UNAUTHORIZED: Final = "the secret is missing or wrong; it goes into the webhook URL, for instance https://pidj:SECRET@example.org/webhooks"
 
 
@@ -312,7 +410,8 @@ def _too_large(limit: int) -> WebhookReply:
 
 def _is_under(path: str, mount: str, segments: int) -> bool:
     """Say whether a path is the mount, or the mount and a secret of so many segments."""
-    if path.rstrip("/") == mount:
+    path = path.rstrip("/")
+    if path == mount:
         return True
     return path.startswith(f"{mount}/") and path[len(mount) :].count("/") <= segments
 
@@ -326,93 +425,3 @@ def _announced_length(content_length: str) -> int:
     digits = content_length.strip()
     # Anything that is no plain number is the server's to refuse. What is longer than 18 digits is too large anyway.
     return int(digits[:19]) if digits.isascii() and digits.isdigit() else 0
-
-
-# --- the secret ---------------------------------------------------------------------------------------------------
-
-
-def _check_secrets(secret: object, *, insecure: bool) -> tuple[str, ...]:
-    if secret is None:
-        if insecure:
-            return ()
-        msg = "Receiver needs a secret: without one, anybody who finds the URL can post events. Pass secret=..."
-        raise ConfigurationError(msg + ", or insecure=True if that is what you want")
-    if insecure:
-        msg = "secret and insecure=True contradict each other; leave one of them out"
-        raise ConfigurationError(msg)
-    several = secret if isinstance(secret, Iterable) and not isinstance(secret, (str, bytes)) else (secret,)
-    checked = []
-    for each in several:
-        if not isinstance(each, str):
-            msg = f"a secret must be a text, not {type(each).__name__}"
-            raise ConfigurationError(msg)
-        if not each.strip():
-            msg = "a secret is blank; is the setting that it comes from empty?"
-            raise ConfigurationError(msg)
-        checked.append(each)
-    if not checked:
-        msg = "secret is an empty list; pass at least one, or insecure=True to take events from anybody"
-        raise ConfigurationError(msg)
-    return tuple(checked)
-
-
-class _Guard:
-    """Knows the secrets and shows them to nobody."""
-
-    def __init__(self, several: tuple[str, ...]) -> None:
-        # Secrets are compared by their keyed hash: `hmac.compare_digest` hides where two values differ, but not that
-        # their lengths do, and hashes are all of one length.
-        self._key = secrets.token_bytes(32)
-        self._digests = tuple(self._digest(_encode(each)) for each in several)
-        # A server decodes the path before we see it, so a secret with slashes in it arrives as several segments.
-        self._counts = sorted({each.count("/") + 1 for each in several})
-        self.segments = max(self._counts, default=0)
-
-    def __repr__(self) -> str:
-        return f"{len(self._digests)} secrets" if self._digests else "insecure"
-
-    def admits(self, request: WebhookRequest) -> bool:
-        if not self._digests:
-            return True
-        found = False
-        for candidate in self._candidates(request):
-            digest = self._digest(candidate)
-            for expected in self._digests:
-                # Not ``any``: how long this takes must not depend on which of them matched.
-                found |= hmac.compare_digest(digest, expected)
-        return found
-
-    def _candidates(self, request: WebhookRequest) -> Iterator[bytes]:
-        yield from _basic_credentials(request.header("authorization"))
-        path = request.path.split("/")
-        for count in self._counts:
-            yield _encode("/".join(path[-count:]))
-        yield from _query_secrets(request.query)
-
-    def _digest(self, value: bytes) -> bytes:
-        return hmac.digest(self._key, value, "sha256")
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _basic_credentials(authorization: str) -> tuple[bytes, ...]:
-    scheme, _, encoded = authorization.strip().partition(" ")
-    if scheme.lower() != "basic":
-        return ()
-    try:
-        user, _, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-    except ValueError:
-        return ()
-    return user, password
-
-
-def _query_secrets(query: str) -> Iterator[bytes]:
-    # A plus sign is a space in a form, and itself wherever somebody pasted a secret without encoding it.
-    for spelling in (query, query.replace("+", "%2B")):
-        try:
-            pairs = parse_qsl(spelling, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
-        except ValueError:  # too many fields
-            return
-        yield from (_encode(value) for name, value in pairs if name in _QUERY_NAMES)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, TypeVar
 
 import attrs
 
 from pidj_async._masking import mask_phone_numbers_in
-from pidj_async.webhooks.events import WIRE, Contact, Event, Group, Interaction, Text, UnknownEvent, show_name
+from pidj_async.webhooks.events import KIND, Contact, Event, Group, Interaction, Text, UnknownEvent, show_name
 from pidj_async.webhooks.parsing import json_type
 
 __all__ = ["EventShape", "FieldShape", "ShapeLog", "Shapes", "unnamed_fields"]
@@ -129,11 +130,17 @@ def unnamed_fields(event: Event) -> Iterator[tuple[str, object]]:
 def _unnamed(value: Event | Text | Interaction | Contact | Group, prefix: str) -> Iterator[tuple[str, object]]:
     for key, found in value.extra.items():
         yield prefix + key, found
-    for attribute in attrs.fields(type(value)):
-        if WIRE in attribute.metadata:
-            nested = getattr(value, attribute.name)
-            if isinstance(nested, (Text, Interaction, Contact, Group)):
-                yield from _unnamed(nested, f"{prefix}{attribute.name}.")
+    for name in _nested(type(value)):
+        nested = getattr(value, name)
+        if nested is not None:
+            yield from _unnamed(nested, f"{prefix}{name}.")
+
+
+@cache
+def _nested(cls: type[Event | Text | Interaction | Contact | Group]) -> tuple[str, ...]:
+    """List the attributes that are objects on the wire."""
+    plain = (str, tuple)
+    return tuple(field.name for field in attrs.fields(cls) if field.metadata.get(KIND, str) not in plain)
 
 
 def _most_frequent(counts: dict[_K, int]) -> list[tuple[_K, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,57 @@ async def test_the_order_is_that_of_registration_with_catch_alls_last(dispatcher
     assert expected == seen
     names = [result.handler.rpartition(".")[2] for result in report.results]
     assert names == ["plain", "asynchronous", "last", "first_catch_all", "both"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("stop", ["stop", "store", "audit"]),
+        ("start", ["store", "start", "audit"]),
+        ("what", ["store", "sorry", "sorry again", "audit"]),
+    ],
+)
+async def test_a_fallback_runs_if_no_filter_matched(dispatcher: Dispatcher, message: str, expected: list[str]) -> None:
+    """After the others, wherever it was registered; handlers without filters do not count, they want everything."""
+    seen: list[str] = []
+
+    def remember(name: str, **options: Any) -> None:
+        async def handler(_: TextReceived) -> None:
+            seen.append(name)
+
+        dispatcher.on(TextReceived, **options)(handler)
+
+    dispatcher.on(Event)(lambda _: seen.append("audit"))
+    remember("sorry", fallback=True)
+    remember("stop", keyword="stop")
+    remember("store")
+    remember("start", keyword="start")
+    remember("sorry again", fallback=True, regex="^w")
+    remember("never", fallback=True, keyword="stop")
+    await dispatcher.dispatch(TextReceived(text=Text(message=message)))
+    assert expected == seen
+
+
+@pytest.mark.anyio
+async def test_a_fallback_does_not_run_for_want_of_a_filter_that_raised(dispatcher: Dispatcher) -> None:
+    """Who knows whether it would have matched: better no answer than a wrong one, before the event is tried again."""
+
+    def broken(_: TextReceived) -> bool:
+        raise Boom
+
+    dispatcher.on(TextReceived, when=broken)(of_more)
+    dispatcher.on(TextReceived, fallback=True)(of_anything)
+    report = await dispatcher.dispatch(TEXT)
+    assert ["failed"] == [result.outcome for result in report.results]
+
+
+@pytest.mark.anyio
+async def test_a_fallback_is_only_for_its_own_events(dispatcher: Dispatcher) -> None:
+    """That no text came is no reason to apologise to a contact."""
+    dispatcher.on(TextReceived, keyword="stop")(of_more)
+    dispatcher.on(TextReceived, fallback=True)(of_more)
+    assert not (await dispatcher.dispatch(ContactCreated())).handled
 
 
 @pytest.mark.anyio
@@ -290,6 +342,38 @@ def two_arguments(event: Event, other: int) -> None:
     """Wants more than an event."""
 
 
+class Shop:
+    """Something to ask for."""
+
+
+class Till:
+    """Something else."""
+
+
+def of_bare(event: Event, other) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Wants something."""
+
+
+def of_positional(event: Event, shop: Shop, /) -> None:
+    """Wants a shop, wherever that is."""
+
+
+def of_several(event: Event, shop: Shop | Till) -> None:
+    """Wants this or that."""
+
+
+def of_unknown(event: Event, shop: NotHere) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Wants what only a type checker could tell."""
+
+
+def of_match(event: Event, match: re.Match[str]) -> None:
+    """Wants a match."""
+
+
+def of_event(event: Event, again: OptedOut) -> None:
+    """Wants another event too."""
+
+
 def by_keyword(*, event: Event) -> None:
     """Takes an event, but not by position."""
 
@@ -320,7 +404,7 @@ async def of_anything(event: Any) -> None:
     """Takes anything."""
 
 
-async def of_more(event: Event, option: int = 1, **others: int) -> None:
+async def of_more(event: Event, /, option: int = 1, **others: int) -> None:
     """Has options of its own."""
 
 
@@ -332,7 +416,13 @@ async def of_all(*events: Event) -> None:
     ("handler", "problem"),
     [
         (no_arguments, r"no_arguments must accept one positional argument, the TextReceived event; it is .*\(\)"),
-        (two_arguments, r"two_arguments must accept one positional argument"),
+        (two_arguments, r"two_arguments wants 'other', annotated int; only a class can be provided for, and none of P"),
+        (of_bare, r"of_bare wants 'other', but does not say of which type; annotate it"),
+        (of_positional, r"of_positional wants 'shop', which cannot be passed by its name; take the / out"),
+        (of_several, r"of_several wants 'shop', annotated .*Shop \| .*Till; only a class can be provided for"),
+        (of_unknown, r"of_unknown wants 'shop', annotated NotHere, which is not found .* not only under TYPE_CHECKING"),
+        (of_match, r"of_match: 'match' is a match, so the handler needs a regex= to be registered with"),
+        (of_event, r"of_event: 'again' is annotated OptedOut, but for TextReceived it will never be one"),
         (by_keyword, r"by_keyword must accept one positional argument"),
         (generator, r"generator is a generator, so calling it would run nothing"),
         (async_generator, r"async_generator is a generator"),

@@ -10,7 +10,7 @@ import pytest
 
 from pidj_async import webhooks
 
-MODULES = ["dispatcher", "events", "parsing", "receiver", "samples", "shapes", "adapters", "adapters.asgi"]
+MODULES = sorted({"adapters", "adapters.asgi", "dependencies", "filters", *webhooks._HOME_OF.values()})
 
 
 @pytest.mark.parametrize("module", ["", *MODULES])

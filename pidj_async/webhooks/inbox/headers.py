@@ -1,0 +1,62 @@
+"""What is kept of a request's headers: enough to find out what Pidj sends, nothing that opens a door.
+
+The secret of the webhook's URL must not be stored. It comes as ``Authorization``; and servers in between like to repeat
+the URL, which may hold it, in headers of their own (``X-Original-URL``, ``Referer``). So a header is kept by name only
+if its name looks harmless, and of the others nothing is kept of a value that has a part of this request's URL in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote
+
+from pidj_async._masking import REDACTED
+
+if TYPE_CHECKING:
+    from pidj_async.webhooks.receiver import WebhookRequest
+
+__all__ = ["kept_headers"]
+
+_SECRET_NAME: Final = re.compile(
+    r"auth|cookie|token|secret|password|credential|session|api-?key|ur[il]\b|-ur[il]|path|query|referer|location"
+)
+_MAX_HEADERS: Final = 100
+_MAX_VALUE: Final = 1_000
+_SHORTEST_PART: Final = 6  # a path's "api" or "pidj" is no secret, and would redact half of the values
+
+
+def kept_headers(request: WebhookRequest) -> str:
+    """Write the headers of a request for storing.
+
+    Args:
+        request: The request.
+
+    Returns:
+        A JSON object, in ASCII.
+    """
+    kept: dict[str, str] = {}
+    parts: tuple[str, ...] | None = None
+    for name, value in request.headers[:_MAX_HEADERS]:
+        if _SECRET_NAME.search(name):
+            shown = REDACTED
+        else:
+            if parts is None:
+                parts = tuple(_parts(request))
+            shown = REDACTED if parts and _has_any(value, parts) else value[:_MAX_VALUE]
+        kept[name[:_MAX_VALUE]] = f"{kept[name]}, {shown}" if name in kept else shown
+    return json.dumps(kept)
+
+
+def _parts(request: WebhookRequest) -> Iterator[str]:
+    """Find whatever of a URL may be the secret."""
+    for part in (*request.path.split("/"), *(value for _, value in parse_qsl(request.query[: _MAX_VALUE * 10]))):
+        if len(part) >= _SHORTEST_PART:
+            yield part
+
+
+def _has_any(value: str, parts: tuple[str, ...]) -> bool:
+    plain = unquote(value)
+    return any(part in value or part in plain for part in parts)

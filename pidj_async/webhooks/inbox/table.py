@@ -1,0 +1,463 @@
+"""The inbox's SQL. Each function runs inside a transaction; which one, `inbox` and `worker` decide.
+
+The rules that the statements keep:
+
+1. An event may be leased if it is due, nothing older with its key is pending, and nothing with its key is leased.
+2. Claims exclude one another (`Purpose.CLAIM_EVENTS`), or two of them could each find rule 1 fulfilled.
+3. Every lease raises the fence. An event is settled or renewed only by whoever has its latest fence.
+4. Attempts are counted when the lease begins: an event that takes its worker down with it dies in the end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, select, tuple_
+
+from pidj_async.store.engine import Purpose, exclusively, insert_if_new, take_ids
+from pidj_async.store.schema import events, shapes
+from pidj_async.suppressions import Change, apply_changes
+from pidj_async.webhooks.inbox.consent import Consent
+from pidj_async.webhooks.inbox.records import STATES, InboxRecord, State
+from pidj_async.webhooks.shapes import EventShape, FieldShape, Shapes
+
+__all__ = [
+    "Arrival",
+    "Lease",
+    "Settlement",
+    "claim",
+    "count_states",
+    "find",
+    "insert_arrivals",
+    "is_any_due",
+    "microseconds",
+    "prune",
+    "read",
+    "read_shapes",
+    "renew",
+    "replay",
+    "settle",
+]
+
+MAX_SHAPES: Final = 1_000
+"""How many different events and fields are told apart: anybody who may post may invent names."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ENDED: Final[tuple[State, ...]] = ("handled", "skipped", "quarantined", "dead")
+_PAGE: Final = 500
+_OVERFLOW: Final = {"event": "", "path": "", "type": "overflow"}
+
+Shape = tuple[str, str, str]
+"""Event, path, type; of an unknown event itself, path and type are empty."""
+
+
+@attrs.frozen(kw_only=True)
+class Arrival:
+    """An event that is to be stored."""
+
+    name: str
+    order_key: str | None
+    body: bytes
+    headers: str
+    fingerprint: str
+    consent: Consent | None
+    shapes: tuple[Shape, ...]
+
+
+@attrs.frozen
+class Lease:
+    """The right to handle an event until it is settled, or not renewed in time."""
+
+    record: InboxRecord
+    fence: int
+
+
+@attrs.frozen(kw_only=True)
+class Settlement:
+    """What became of a leased event.
+
+    Attributes:
+        id: The event.
+        fence: The lease's.
+        state: What it is now.
+        error: What went wrong.
+        delay: In how many microseconds it is due, if it is pending.
+        counts: Whether the attempt counts; not if it was given back unfinished.
+    """
+
+    id: int
+    fence: int
+    state: State
+    error: str | None = None
+    delay: int = 0
+    counts: bool = True
+
+
+# --- coming in ----------------------------------------------------------------------------------------------------
+
+
+def insert_arrivals(connection: Connection, arrivals: Sequence[Arrival], *, now: int, window: int) -> list[int]:
+    """Store events, and what they mean for the suppression list.
+
+    Args:
+        connection: Has `Purpose.INSERT_EVENTS` to itself.
+        arrivals: The events, in the order in which they came.
+        now: The time, in microseconds.
+        window: How far back, in microseconds, an equal body makes a duplicate. 0: not at all.
+
+    Returns:
+        Their ids, ascending.
+    """
+    ids = take_ids(connection, events, len(arrivals))
+    seen = _recent(connection, arrivals, now - window) if window else {}
+    rows, changes = [], []
+    for id, arrival in zip(ids, arrivals, strict=True):  # noqa: A001
+        consent = arrival.consent
+        duplicate_of = None
+        if window and consent is None:
+            duplicate_of = seen.get(arrival.fingerprint)
+            seen.setdefault(arrival.fingerprint, id)
+        rows.append(
+            {
+                "id": id,
+                "received_at": now,
+                "name": arrival.name,
+                "order_key": arrival.order_key,
+                "body": arrival.body,
+                "headers": arrival.headers,
+                "fingerprint": arrival.fingerprint,
+                "duplicate_of": duplicate_of,
+                "consent": _consent_word(consent),
+                "state": "pending",
+                "attempts": 0,
+                "due_at": now,
+                "fence": 0,
+            }
+        )
+        if consent is not None and consent.phone_number is not None:
+            changes.append(
+                Change(
+                    phone_number=consent.phone_number,
+                    suppressed=consent.kind == "opt-out",
+                    source=consent.source,
+                    at=now,
+                    event_id=id,
+                )
+            )
+    connection.execute(_INSERT, rows)
+    apply_changes(connection, changes)
+    _count_shapes(connection, Counter(shape for arrival in arrivals for shape in arrival.shapes), now)
+    return ids
+
+
+_INSERT = events.insert()
+_RECENT = (
+    select(events.c.fingerprint, func.min(events.c.id))
+    .where(
+        events.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+        events.c.received_at >= bindparam("since"),
+    )
+    .group_by(events.c.fingerprint)
+)
+
+
+def _recent(connection: Connection, arrivals: Sequence[Arrival], since: int) -> dict[str, int]:
+    fingerprints = [arrival.fingerprint for arrival in arrivals if arrival.consent is None]
+    if not fingerprints:
+        return {}
+    found = connection.execute(_RECENT, {"fingerprints": fingerprints, "since": since})
+    return {fingerprint: id for fingerprint, id in found}  # noqa: A001, C416  a row is no pair to a type checker
+
+
+def _consent_word(consent: Consent | None) -> str | None:
+    if consent is None:
+        return None
+    return consent.kind if consent.phone_number is not None else "unreadable"
+
+
+def _count_shapes(connection: Connection, counts: Mapping[Shape, int], now: int) -> None:
+    for (event, path, kind), count in counts.items():
+        key = {"event": event, "path": path, "type": kind}
+        same = and_(*(shapes.c[name] == value for name, value in key.items()))
+        grown = shapes.update().where(same).values(count=shapes.c.count + count, last_seen=now)
+        if connection.execute(grown).rowcount:
+            continue
+        if connection.execute(select(func.count()).select_from(shapes)).scalar_one() >= MAX_SHAPES:
+            key = _OVERFLOW
+        new = insert_if_new(connection, shapes).values(**key, count=count, last_seen=now)
+        changed = {"count": shapes.c.count + count, "last_seen": now}
+        connection.execute(new.on_conflict_do_update(index_elements=list(shapes.primary_key.columns), set_=changed))
+
+
+# --- being handled ------------------------------------------------------------------------------------------------
+
+_older = events.alias("older")
+_same = events.alias("same")
+_IS_FREE = and_(
+    ~exists(
+        select(_older.c.id).where(
+            _older.c.order_key == events.c.order_key, _older.c.state == "pending", _older.c.id < events.c.id
+        )
+    ),
+    # Two conditions, not one with an "or": each of them is one look into the index.
+    ~exists(
+        select(_same.c.id).where(
+            _same.c.order_key == events.c.order_key, _same.c.state == "leased", _same.c.id != events.c.id
+        )
+    ),
+)
+
+
+def _due(state: State) -> Select[Any]:
+    due = select(events).where(events.c.state == state, events.c.due_at <= bindparam("now"), _IS_FREE)
+    # Not by id: in this order the index has them, and the search ends with the limit.
+    return due.order_by(events.c.due_at, events.c.id).limit(bindparam("limit"))
+
+
+def _claimable(state: State) -> Select[Any]:
+    # PostgreSQL: what is being settled just now is passed over. SQLite has no other writer, and leaves this out.
+    return _due(state).with_for_update(of=events, skip_locked=True)
+
+
+_LEASE = (
+    events.update()
+    .where(events.c.id == bindparam("event_id"))
+    .values(
+        state="leased",
+        worker=bindparam("by"),
+        fence=bindparam("new_fence"),
+        attempts=bindparam("attempt"),
+        due_at=bindparam("until"),
+    )
+)
+
+
+_DUE = (_due("pending"), _due("leased"))
+_PENDING = _claimable("pending")
+_ABANDONED = _claimable("leased")
+
+
+def is_any_due(connection: Connection, *, now: int) -> bool:
+    """Say whether `claim` would find anything. Only reads."""
+    values = {"now": now, "limit": 1}
+    return any(connection.execute(query, values).first() is not None for query in _DUE)
+
+
+def claim(
+    connection: Connection, *, now: int, worker: str, limit: int, duration: int, max_attempts: int
+) -> list[Lease]:
+    """Lease events that are due.
+
+    Args:
+        connection: In a transaction that writes.
+        now: The time, in microseconds.
+        worker: Who will have them.
+        limit: How many at most.
+        duration: For how long, in microseconds.
+        max_attempts: An event whose worker was lost for the last of these times is dead.
+    """
+    exclusively(connection, Purpose.CLAIM_EVENTS)
+    values = {"now": now, "limit": limit}
+    rows = []
+    for row in connection.execute(_ABANDONED, values).all():
+        if row.attempts >= max_attempts:
+            error = "its worker stopped or was lost while it had this event, every time"
+            dead = events.update().where(events.c.id == row.id).values(state="dead", error=error, handled_at=now)
+            connection.execute(dead.values(worker=None, fence=events.c.fence + 1))
+        else:
+            rows.append(row)
+    if len(rows) < limit:
+        rows += connection.execute(_PENDING, {"now": now, "limit": limit - len(rows)}).all()
+    if not rows:
+        return []
+    changes = [
+        {"event_id": row.id, "by": worker, "new_fence": row.fence + 1, "attempt": row.attempts + 1, "until": until}
+        for row in rows
+        for until in [now + duration]
+    ]
+    connection.execute(_LEASE, changes)
+    leased = (
+        attrs.evolve(
+            _record(row), state="leased", worker=worker, attempts=row.attempts + 1, due_at=_time(now + duration)
+        )
+        for row in rows
+    )
+    return [Lease(record, row.fence + 1) for record, row in zip(leased, rows, strict=True)]
+
+
+def renew(connection: Connection, leases: Iterable[tuple[int, int]], *, until: int) -> set[int]:
+    """Prolong leases.
+
+    Args:
+        connection: In a transaction that writes.
+        leases: Ids and fences.
+        until: When they end now, in microseconds.
+
+    Returns:
+        The ids of those that are still held. The others have been taken over.
+    """
+    prolonged = events.update().where(events.c.state == "leased", _held(leases)).values(due_at=until)
+    return set(connection.execute(prolonged.returning(events.c.id)).scalars())
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement], *, now: int) -> int:
+    """Write down what became of leased events.
+
+    Args:
+        connection: In a transaction that writes.
+        settlements: Of leases that may have been lost meanwhile.
+        now: The time, in microseconds.
+
+    Returns:
+        How many were refused, because somebody else has the event by now.
+    """
+    settled = 0
+    plain: dict[State, list[tuple[int, int]]] = {}
+    for one in settlements:
+        if one.error is None and one.state in _ENDED:
+            plain.setdefault(one.state, []).append((one.id, one.fence))
+            continue
+        ended = {"handled_at": now} if one.state in _ENDED else {"due_at": now + one.delay}
+        given_back = {} if one.counts else {"attempts": events.c.attempts - 1}
+        settled += _change_held(
+            connection, [(one.id, one.fence)], state=one.state, error=one.error, **ended, **given_back
+        )
+    for state, held in plain.items():
+        settled += _change_held(connection, held, state=state, error=None, handled_at=now)
+    return len(settlements) - settled
+
+
+def _change_held(connection: Connection, leases: Iterable[tuple[int, int]], **values: object) -> int:
+    change = events.update().where(events.c.state == "leased", _held(leases)).values(worker=None, **values)
+    return connection.execute(change).rowcount
+
+
+def _held(leases: Iterable[tuple[int, int]]) -> ColumnElement[bool]:
+    return tuple_(events.c.id, events.c.fence).in_(list(leases))
+
+
+# --- being looked at ----------------------------------------------------------------------------------------------
+
+
+def find(
+    *,
+    ids: Sequence[int] | None = None,
+    state: State | None = None,
+    event: str | None = None,
+    order_key: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+) -> Select[Any]:
+    """Write the query for the events that fulfil all that is given, the newest first."""
+    wanted: list[ColumnElement[bool]] = []
+    if ids is not None:
+        wanted.append(events.c.id.in_(ids))
+    if state is not None:
+        wanted.append(events.c.state == state)
+    if event is not None:
+        wanted.append(events.c.name == event)
+    if order_key is not None:
+        wanted.append(events.c.order_key == order_key)
+    if since is not None:
+        wanted.append(events.c.received_at >= microseconds(since))
+    if until is not None:
+        wanted.append(events.c.received_at < microseconds(until))
+    if before is not None:
+        wanted.append(events.c.id < before)
+    return select(events).where(*wanted).order_by(events.c.id.desc())
+
+
+def read(connection: Connection, query: Select[Any]) -> tuple[InboxRecord, ...]:
+    """Run a query of `find`."""
+    return tuple(map(_record, connection.execute(query)))
+
+
+def count_states(connection: Connection) -> dict[State, int]:
+    """Count the events in each state, also where there are none."""
+    found = connection.execute(select(events.c.state, func.count()).group_by(events.c.state))
+    counts: dict[State, int] = dict.fromkeys(STATES, 0)
+    counts.update({state: count for state, count in found})  # noqa: C416  a row is no pair to a type checker
+    return counts
+
+
+def read_shapes(connection: Connection) -> Shapes:
+    """Read what was counted, the most frequent first."""
+    query = select(shapes.c.event, shapes.c.path, shapes.c.type, shapes.c.count)
+    rows = connection.execute(query.order_by(shapes.c.count.desc(), shapes.c.event, shapes.c.path)).all()
+    return Shapes(
+        unknown_events=tuple(
+            EventShape(name=event, count=count) for event, path, _, count in rows if event and not path
+        ),
+        unknown_fields=tuple(
+            FieldShape(event=event, path=path, type=kind, count=count) for event, path, kind, count in rows if path
+        ),
+        overflow=sum(count for event, _, _, count in rows if not event),
+    )
+
+
+def replay(connection: Connection, query: Select[Any], *, now: int, dry_run: bool) -> tuple[InboxRecord, ...]:
+    """Make events pending again, from their first attempt, except those that a worker has just now.
+
+    Args:
+        connection: In a transaction that writes, unless it is a dry run.
+        query: Of `find`.
+        now: The time, in microseconds.
+        dry_run: Only say which.
+
+    Returns:
+        The events as they were.
+    """
+    if not dry_run:
+        exclusively(connection, Purpose.CLAIM_EVENTS)
+    chosen = read(connection, query.where(events.c.state != "leased"))
+    if not dry_run:
+        # The fence grows: whoever had one of them long ago must not settle it now.
+        again = events.update().values(
+            state="pending", attempts=0, due_at=now, replayed_at=now, handled_at=None, fence=events.c.fence + 1
+        )
+        for start in range(0, len(chosen), _PAGE):
+            page = [record.id for record in chosen[start : start + _PAGE]]
+            connection.execute(again.where(events.c.id.in_(page)))
+    return chosen
+
+
+def prune(connection: Connection, before: int) -> int:
+    """Delete what is done with and came before a time, in microseconds, and return how many."""
+    old = events.delete().where(events.c.received_at < before, events.c.state.in_(["handled", "skipped"]))
+    return connection.execute(old).rowcount
+
+
+def microseconds(time: datetime) -> int:
+    """Write a time as the store does."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _record(row: Row[Any]) -> InboxRecord:
+    return InboxRecord(
+        id=row.id,
+        received_at=_time(row.received_at),
+        name=row.name,
+        order_key=row.order_key,
+        body=bytes(row.body),
+        headers=json.loads(row.headers),
+        fingerprint=row.fingerprint,
+        duplicate_of=row.duplicate_of,
+        consent=row.consent,
+        state=row.state,
+        attempts=row.attempts,
+        due_at=_time(row.due_at),
+        worker=row.worker,
+        handled_at=None if row.handled_at is None else _time(row.handled_at),
+        replayed_at=None if row.replayed_at is None else _time(row.replayed_at),
+        error=row.error,
+    )

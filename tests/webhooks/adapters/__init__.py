@@ -1,0 +1,1 @@
+"""The adapters, inside real frameworks on real servers."""

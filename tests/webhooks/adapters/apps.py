@@ -1,0 +1,202 @@
+"""The same four receivers, mounted in every framework: ``/webhooks``, ``/hasty``, ``/near`` and ``/proxied``.
+
+What the handlers see is appended to the file that ``PIDJ_TEST_EVENTS`` names, so that it does not matter in which
+process they run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pidj_async.webhooks import Dispatcher, OptedOut, Receiver, TextReceived, redact_access_log
+
+SECRET = "correct-horse-battery+Staple/9"
+LIMIT = 4_096
+FAILURE = "as the test wants it"
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "webhooks": {},
+    "hasty": {"body_timeout": 0.2},
+    "near": {"allow_from": "127.0.0.0/8"},
+    "proxied": {"allow_from": ["203.0.113.0/24"], "trusted_proxies": 1},
+}
+
+
+def remember(event: OptedOut) -> None:
+    with Path(os.environ["PIDJ_TEST_EVENTS"]).open("a") as events:
+        events.write(json.dumps(event.raw) + "\n")
+
+
+async def fail(_event: TextReceived) -> None:
+    raise RuntimeError(FAILURE)
+
+
+def receivers() -> dict[str, Receiver]:
+    made = {}
+    for name, options in OPTIONS.items():
+        dispatcher = Dispatcher()
+        dispatcher.on(OptedOut)(remember)
+        dispatcher.on(TextReceived)(fail)
+        made[name] = Receiver(dispatcher, secret=[SECRET, "an-older-one"], max_body_bytes=LIMIT, **options)
+        redact_access_log(made[name])
+    return made
+
+
+def starlette() -> Any:
+    from starlette.applications import Starlette
+
+    from pidj_async.webhooks.adapters.starlette import starlette_routes
+
+    return Starlette(
+        routes=[route for name, each in receivers().items() for route in starlette_routes(each, f"/{name}")]
+    )
+
+
+def fastapi() -> Any:
+    from fastapi import FastAPI
+
+    from pidj_async.webhooks.adapters.fastapi import fastapi_router
+
+    app = FastAPI()
+    for name, each in receivers().items():
+        app.include_router(fastapi_router(each, f"/{name}"))
+    return app
+
+
+def litestar() -> Any:
+    from litestar import Litestar, asgi
+
+    return Litestar(
+        [asgi(f"/{name}", is_mount=True, copy_scope=True)(each.asgi()) for name, each in receivers().items()]
+    )
+
+
+def quart() -> Any:
+    from hypercorn.middleware import DispatcherMiddleware
+    from quart import Quart
+
+    mounts: dict[str, Any] = {f"/{name}": each.asgi() for name, each in receivers().items()}
+    return DispatcherMiddleware({**mounts, "": Quart("quart")})
+
+
+def aiohttp() -> Any:
+    from aiohttp import web
+
+    from pidj_async.webhooks.adapters.aiohttp import aiohttp_handler
+
+    app = web.Application()
+    for name, each in receivers().items():
+        handler = aiohttp_handler(each)
+        app.router.add_post(f"/{name}", handler)
+        app.router.add_post(f"/{name}/{{secret:.+}}", handler)
+    return app
+
+
+def wsgi() -> Any:
+    from werkzeug.exceptions import NotFound
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    return DispatcherMiddleware(NotFound(), {f"/{name}": each.wsgi() for name, each in receivers().items()})
+
+
+def flask() -> Any:
+    from flask import Flask
+
+    from pidj_async.webhooks.adapters.flask import flask_view
+
+    app = Flask("flask_app")
+    for name, each in receivers().items():
+        view = flask_view(each)
+        app.add_url_rule(f"/{name}", name, view)
+        app.add_url_rule(f"/{name}/<path:secret>", name, view)
+    return app
+
+
+def flask_that_reads_first() -> Any:
+    from flask import request
+
+    app = flask()
+    app.before_request(lambda: None if isinstance(request.get_data(), bytes) else "no body")
+    return app
+
+
+def flask_with_mounts() -> Any:
+    from flask import Flask
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    return DispatcherMiddleware(Flask("flask_app"), {f"/{name}": each.wsgi() for name, each in receivers().items()})
+
+
+def _set_up_django(make_view: Callable[[Receiver], Any], *middleware: str) -> None:
+    import django
+    from django.conf import settings
+    from django.urls import path
+
+    urls: Any = ModuleType("urls_of_the_test")
+    urls.urlpatterns = []
+    for name, each in receivers().items():
+        view = make_view(each)
+        urls.urlpatterns += [path(name, view), path(f"{name}/<path:secret>", view)]
+    sys.modules[urls.__name__] = urls
+    settings.configure(
+        ROOT_URLCONF=urls.__name__,
+        ALLOWED_HOSTS=["*"],
+        SECRET_KEY="x",
+        MIDDLEWARE=[
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            *middleware,
+        ],
+        LOGGING_CONFIG=None,
+    )
+    django.setup(set_prefix=False)
+
+
+def read_first(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def middleware(request: Any) -> Any:
+        assert isinstance(request.body, bytes)
+        return get_response(request)
+
+    return middleware
+
+
+def django_async() -> Any:
+    from django.core.asgi import get_asgi_application
+
+    from pidj_async.webhooks.adapters.django import django_async_view
+
+    _set_up_django(django_async_view)
+    return get_asgi_application()
+
+
+def django_sync_on_asgi() -> Any:
+    from django.core.asgi import get_asgi_application
+
+    from pidj_async.webhooks.adapters.django import django_view
+
+    _set_up_django(django_view)
+    return get_asgi_application()
+
+
+def django_wsgi() -> Any:
+    from django.core.wsgi import get_wsgi_application
+
+    from pidj_async.webhooks.adapters.django import django_view
+
+    _set_up_django(django_view)
+    return get_wsgi_application()
+
+
+def django_wsgi_that_reads_first() -> Any:
+    from django.core.wsgi import get_wsgi_application
+
+    from pidj_async.webhooks.adapters.django import django_view
+
+    _set_up_django(django_view, f"{__name__}.read_first")
+    return get_wsgi_application()
