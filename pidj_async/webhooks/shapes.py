@@ -137,7 +137,7 @@ def _unnamed(value: Event | Text | Interaction | Contact | Group, prefix: str) -
 
 
 @cache
-def _nested(cls: type[Event | Text | Interaction | Contact | Group]) -> tuple[str, ...]:
+def _nested(cls: type) -> tuple[str, ...]:
     """List the attributes that are objects on the wire."""
     plain = (str, tuple)
     return tuple(field.name for field in attrs.fields(cls) if field.metadata.get(KIND, str) not in plain)
