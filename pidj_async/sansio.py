@@ -242,7 +242,8 @@ def parse_response(
             raise ResponseError(msg, status_code=status_code)
         envelope = {}
     status = envelope.get("status")
-    refused = isinstance(status, str) and status.lower() in _REFUSALS
+    # Without a status the code is all that is left to say it: the vendor promises that it equals the HTTP status.
+    refused = status.lower() in _REFUSALS if isinstance(status, str) else (_integer(envelope.get("code")) or 0) >= 400
     if status_code >= 400 or refused:
         raise _api_error(row, response, envelope, request, secrets=hidden, now=now)
     return Reply(

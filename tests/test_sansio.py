@@ -743,3 +743,12 @@ def test_the_same_reply_always_means_the_same(status_code: int, headers: dict[st
             said.append(f"{error!r}{vars(error)}")
 
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(400, RefusedError), ("404", RefusedError), (429, RateLimitError), (500, ServerError)]
+)
+def test_without_a_status_the_code_decides(code: Any, error: type[APIError]) -> None:
+    """A 200 whose body says 500 and nothing else is no accepted text."""
+    assert type(refusal(SEND, 200, {"code": code, "message": "no"})) is error
+    assert parse(SEND, 200, {"code": 200, "message": "Text sent."}).result.message == "Text sent."

@@ -446,7 +446,8 @@ def _spellings(secret: str) -> str:
 
 def _letter_spellings(letter: str) -> str:
     encoded = letter.encode()
-    ways = [re.escape(letter), "(?i:" + "".join(f"%{byte:02x}" for byte in encoded) + ")"]
+    # What is longer comes first: of a percent sign that was encoded, nothing may be left over.
+    ways = ["(?i:" + "".join(f"%{byte:02x}" for byte in encoded) + ")", re.escape(letter)]
     if not letter.isascii():  # read as Latin-1, as WSGI does, or escaped, as some formatters do
         ways.append(re.escape(encoded.decode("latin-1")))
         ways.append("(?i:" + "".join(rf"\\x{byte:02x}" for byte in encoded) + ")")

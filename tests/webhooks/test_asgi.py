@@ -339,8 +339,8 @@ ODD_NAMES = (
 )  # fmt: skip
 ODD_HEADERS = (
     b"203.0.113.9", b"198.51.100.1, 203.0.113.9:1", b"for=203.0.113.9", b'for="[2001:db8::1]"', b'for="',
-    b"for=\\", b",", b"", b"\xff\xfe", b"Basic", b"Basic \xff", b"Basic Og==", b"Basic ::::", b"application/json", b"text/plain; \x00",
-    b"-1", b"9" * 5_000, b"\xb2", b"1e3", b"multipart/form-data",
+    b"for=\\", b",", b"", b"\xff\xfe", b"Basic", b"Basic \xff", b"Basic Og==", b"Basic ::::", b"application/json",
+    b"text/plain; \x00", b"-1", b"9" * 5_000, b"\xb2", b"1e3", b"multipart/form-data",
 )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def asgi_app(receiver: Receiver) -> ASGIApp:
     return app
 
 
-def asgi_lifespan(app: ASGIApp, receiver: Receiver) -> ASGIApp:
+def asgi_lifespan(app: Callable[[Any, Any, Any], Awaitable[None]], receiver: Receiver) -> ASGIApp:
     """Open a receiver's lifespan around an application that has none of its own, such as Django's.
 
     Args:

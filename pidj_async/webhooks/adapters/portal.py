@@ -23,13 +23,17 @@ import logging
 import os
 import threading
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal
 
 from pidj_async.errors import PidjError
-from pidj_async.webhooks.receiver import Receiver, WebhookReply, WebhookRequest
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
+    from pidj_async.webhooks.receiver import Receiver, WebhookReply, WebhookRequest
 
 __all__ = ["receive_on_portal", "shared_portal"]
 

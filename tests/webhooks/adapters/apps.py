@@ -1,4 +1,4 @@
-"""The same four receivers, mounted in every framework: ``/webhooks``, ``/hasty``, ``/near`` and ``/proxied``.
+"""The same receivers, mounted in every framework: ``/webhooks``, ``/hasty``, ``/near``, ``/proxied`` and ``/stored``.
 
 What the handlers see is appended to the file that ``PIDJ_TEST_EVENTS`` names, so that it does not matter in which
 process they run.
@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pidj_async.webhooks import Dispatcher, OptedOut, Receiver, TextReceived, redact_access_log
+from pidj_async.store import Store
+from pidj_async.webhooks import Dispatcher, Inbox, OptedOut, Receiver, TextReceived, redact_access_log
 
 SECRET = "correct-horse-battery+Staple/9"
 LIMIT = 4_096
@@ -45,6 +46,10 @@ def receivers() -> dict[str, Receiver]:
         dispatcher.on(TextReceived)(fail)
         made[name] = Receiver(dispatcher, secret=[SECRET, "an-older-one"], max_body_bytes=LIMIT, **options)
         redact_access_log(made[name])
+    dispatcher = Dispatcher()
+    dispatcher.on(OptedOut)(remember)
+    inbox = Inbox(Store(f"sqlite:///{os.environ['PIDJ_TEST_EVENTS']}.db"))
+    made["stored"] = Receiver(dispatcher, secret=SECRET, inbox=inbox)
     return made
 
 
@@ -53,8 +58,10 @@ def starlette() -> Any:
 
     from pidj_async.webhooks.adapters.starlette import starlette_routes
 
+    made = receivers()
     return Starlette(
-        routes=[route for name, each in receivers().items() for route in starlette_routes(each, f"/{name}")]
+        routes=[route for name, each in made.items() for route in starlette_routes(each, f"/{name}")],
+        lifespan=lambda _app: made["stored"].lifespan(),
     )
 
 
@@ -72,8 +79,10 @@ def fastapi() -> Any:
 def litestar() -> Any:
     from litestar import Litestar, asgi
 
+    made = receivers()
     return Litestar(
-        [asgi(f"/{name}", is_mount=True, copy_scope=True)(each.asgi()) for name, each in receivers().items()]
+        [asgi(f"/{name}", is_mount=True, copy_scope=True)(each.asgi()) for name, each in made.items()],
+        lifespan=[lambda _app: made["stored"].lifespan()],
     )
 
 
@@ -81,20 +90,25 @@ def quart() -> Any:
     from hypercorn.middleware import DispatcherMiddleware
     from quart import Quart
 
-    mounts: dict[str, Any] = {f"/{name}": each.asgi() for name, each in receivers().items()}
-    return DispatcherMiddleware({**mounts, "": Quart("quart")})
+    from pidj_async.webhooks.adapters.asgi import asgi_lifespan
+
+    made = receivers()
+    mounts: dict[str, Any] = {f"/{name}": each.asgi() for name, each in made.items()}
+    return asgi_lifespan(DispatcherMiddleware({**mounts, "": Quart("quart")}), made["stored"])
 
 
 def aiohttp() -> Any:
     from aiohttp import web
 
-    from pidj_async.webhooks.adapters.aiohttp import aiohttp_handler
+    from pidj_async.webhooks.adapters.aiohttp import aiohttp_handler, aiohttp_lifespan
 
+    made = receivers()
     app = web.Application()
-    for name, each in receivers().items():
+    for name, each in made.items():
         handler = aiohttp_handler(each)
         app.router.add_post(f"/{name}", handler)
         app.router.add_post(f"/{name}/{{secret:.+}}", handler)
+    app.cleanup_ctx.append(aiohttp_lifespan(made["stored"]))
     return app
 
 
@@ -133,14 +147,15 @@ def flask_with_mounts() -> Any:
     return DispatcherMiddleware(Flask("flask_app"), {f"/{name}": each.wsgi() for name, each in receivers().items()})
 
 
-def _set_up_django(make_view: Callable[[Receiver], Any], *middleware: str) -> None:
+def _set_up_django(make_view: Callable[[Receiver], Any], *middleware: str) -> Receiver:
     import django
     from django.conf import settings
     from django.urls import path
 
     urls: Any = ModuleType("urls_of_the_test")
     urls.urlpatterns = []
-    for name, each in receivers().items():
+    made = receivers()
+    for name, each in made.items():
         view = make_view(each)
         urls.urlpatterns += [path(name, view), path(f"{name}/<path:secret>", view)]
     sys.modules[urls.__name__] = urls
@@ -156,6 +171,7 @@ def _set_up_django(make_view: Callable[[Receiver], Any], *middleware: str) -> No
         LOGGING_CONFIG=None,
     )
     django.setup(set_prefix=False)
+    return made["stored"]
 
 
 def read_first(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -169,10 +185,11 @@ def read_first(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def django_async() -> Any:
     from django.core.asgi import get_asgi_application
 
+    from pidj_async.webhooks.adapters.asgi import asgi_lifespan
     from pidj_async.webhooks.adapters.django import django_async_view
 
-    _set_up_django(django_async_view)
-    return get_asgi_application()
+    stored = _set_up_django(django_async_view)
+    return asgi_lifespan(get_asgi_application(), stored)
 
 
 def django_sync_on_asgi() -> Any:

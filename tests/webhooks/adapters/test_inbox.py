@@ -142,7 +142,7 @@ def test_without_a_loop_of_its_own_the_shared_one_runs_it(receiver: Receiver, ha
     """From the first request on, once, however many threads come first."""
     opened: list[int] = []
     lifespan = receiver.lifespan
-    receiver.lifespan = lambda: opened.append(1) or lifespan()  # type: ignore[assignment, func-returns-value, method-assign]
+    receiver.lifespan = lambda: opened.append(1) or lifespan()  # type: ignore[func-returns-value, method-assign]
     threads = [threading.Thread(target=receive_on_portal, args=(receiver, REQUEST)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -179,7 +179,7 @@ def test_an_inbox_that_ends_is_started_again(
 
     async def fail(_dispatcher: Dispatcher) -> None:
         ended.set()
-        raise RuntimeError("out of order")  # noqa: EM101
+        raise RuntimeError("out of order")
 
     monkeypatch.setattr(receiver.inbox, "run", fail)
     assert 200 == receive_on_portal(receiver, REQUEST).status

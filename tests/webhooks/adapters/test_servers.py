@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -217,6 +218,17 @@ def test_a_refusal_comes_before_the_body_and_reaches_the_client(running: Running
             connection.sendall(b"x")
             connection.sendall(b"x" * (length - 1))
             assert status == status_of(connection)
+
+
+def test_an_inbox_is_emptied(running: Running) -> None:
+    """Stored, acknowledged, and then handled in the same process."""
+    before = len(running.seen())
+    with running.client() as client:
+        assert {"status": "stored"} == client.post("/stored/x", content=BODY, auth=AUTH).json()
+    deadline = monotonic() + TIMEOUT
+    while len(running.seen()) == before and monotonic() < deadline:
+        sleep(0.01)  # the handler is in another process, after the answer
+    assert [sample("opt-out")] == running.seen()[before:]
 
 
 def test_half_a_body_is_no_event(running: Running) -> None:
