@@ -46,11 +46,44 @@ def _demo() -> click.Command:
     return demo
 
 
-_OTHERS: dict[str, Callable[[], click.Command]] = {"sandbox": _sandbox, "demo": _demo}
+def _webhooks() -> click.Command:
+    from pidj_async.cli.webhooks import webhooks  # noqa: PLC0415  loaded when asked for
+
+    return webhooks
+
+
+def _worker() -> click.Command:
+    from pidj_async.cli.webhooks_serve import worker  # noqa: PLC0415  loaded when asked for
+
+    return worker
+
+
+def _suppressions() -> click.Command:
+    from pidj_async.cli.suppressions import suppressions  # noqa: PLC0415  loaded when asked for
+
+    return suppressions
+
+
+def _store() -> click.Command:
+    from pidj_async.cli.store import store  # noqa: PLC0415  loaded when asked for
+
+    return store
+
+
+_SECTIONS: dict[str, dict[str, Callable[[], click.Command]]] = {
+    "Webhooks and the store": {
+        "webhooks": _webhooks,
+        "worker": _worker,
+        "suppressions": _suppressions,
+        "store": _store,
+    },
+    "To try things out": {"sandbox": _sandbox, "demo": _demo},
+}
+_OTHERS = {name: make for section in _SECTIONS.values() for name, make in section.items()}
 
 
 class Program(click.Group):
-    """The calls by namespace, the sandbox and the demonstration; each is made when it is asked for."""
+    """The calls by namespace, and whatever else there is; each is made when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Name the commands: the table's first, in its order."""
@@ -62,6 +95,20 @@ class Program(click.Group):
             return _OTHERS[cmd_name]()
         rows = root_calls()
         return CallCommand(rows[cmd_name]) if cmd_name in rows else namespaces().get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, by what they are for."""
+        sections = {"Calls of the API": [*namespaces(), *root_calls()]} | {
+            title: list(commands) for title, commands in _SECTIONS.items()
+        }
+        for title, names in sections.items():
+            with formatter.section(title):
+                found = {name: self.get_command(ctx, name) for name in names}
+                longest = max(map(len, self.list_commands(ctx)))
+                room = formatter.width - 6 - longest
+                # All names of one width, so that the sections stand below one another.
+                rows = [(name.ljust(longest), one.get_short_help_str(room)) for name, one in found.items() if one]
+                formatter.write_dl(rows)
 
     # Click would end a program whose reader has gone with 1, like one that failed. Both places where it writes:
 

@@ -74,7 +74,7 @@ EXIT_CODES: Final = (
     ),
     ExitCode(8, "too many requests (429); nothing was done", (errors.RateLimitError,)),
     ExitCode(9, "a reply that cannot be read; after a 2xx it was most likely done", (errors.ResponseError,)),
-    ExitCode(10, "the store could not be read or written; of what was to be written, nothing was kept", (errors.StoreError,)),
+    ExitCode(10, "the store could not be used; nothing was written", (errors.StoreError,)),
     ExitCode(3, "Pidj understood, and refused", (errors.APIError,)),
     ExitCode(INTERRUPTED, "interrupted with Ctrl-C; the message says whether anything was sent"),
     ExitCode(BROKEN_PIPE, "whoever read the output has gone"),

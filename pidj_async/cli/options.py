@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Moment",
     "as_json",
+    "database_file",
     "insecure_option",
     "load_dispatcher",
     "open_store",
     "port_option",
     "run_on_store",
     "secret_option",
+    "secrets_of_variable",
     "store_option",
     "unmask_option",
     "webhook_secrets",
@@ -162,8 +164,11 @@ def webhook_secrets(given: tuple[str, ...], *, insecure: bool) -> tuple[str, ...
             raise ConfigurationError(msg)
         return None
     if not found:
-        msg = f"no secret: set {WEBHOOK_SECRET_VARIABLE} in the environment, or pass --secret"
-        raise ConfigurationError(f"{msg}; 'pidj webhooks secret' makes one. --insecure does without")
+        msg = (
+            f"no secret: set {WEBHOOK_SECRET_VARIABLE} in the environment, or pass --secret; 'pidj webhooks secret' "
+            "makes one. --insecure does without"
+        )
+        raise ConfigurationError(msg)
     return found
 
 
@@ -175,8 +180,11 @@ def secrets_of_variable(text: str) -> tuple[str, ...]:
     """
     found = tuple(text.split())
     if len(found) > 1 and any(len(each) < _SHORTEST_OF_SEVERAL for each in found):
-        msg = f"{WEBHOOK_SECRET_VARIABLE} has blanks in it, so it holds several secrets, and one of them is shorter than"
-        raise ConfigurationError(f"{msg} {_SHORTEST_OF_SEVERAL} characters; pass a secret with blanks as --secret")
+        msg = (
+            f"{WEBHOOK_SECRET_VARIABLE} has blanks in it, so it holds several secrets, and one of them is shorter than "
+            f"{_SHORTEST_OF_SEVERAL} characters; pass a secret with blanks as --secret"
+        )
+        raise ConfigurationError(msg)
     return found
 
 
@@ -250,7 +258,13 @@ _AGO = re.compile(r"(\d{1,6})\s*([smhdw])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Moment(click.ParamType):
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[datetime]
+else:  # older versions of click have nothing to fill in
+    _ParamType = click.ParamType
+
+
+class Moment(_ParamType):
     """A time: ISO 8601, of this machine's zone unless it names one, or how long ago it was."""
 
     name = "time"
@@ -259,7 +273,12 @@ class Moment(click.ParamType):
         """Say what to write."""
         return "TIME"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> datetime:
         """Read a time."""
         if isinstance(value, datetime):
             return value

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import uvicorn
 
-from pidj_async._masking import REDACTED
+from pidj_async._masking import REDACTED, mask_phone_numbers_in
 from pidj_async.errors import ConfigurationError, PidjError
 from pidj_async.webhooks.guard import redact_access_log
 
@@ -121,9 +121,7 @@ def serve(
         listener.close()
 
 
-def run_until_stopped(
-    work: Callable[[asyncio.Event], Any], stopped: asyncio.Event | None = None
-) -> None:
+def run_until_stopped(work: Callable[[asyncio.Event], Any], stopped: asyncio.Event | None = None) -> None:
     """Run something that ends in good order soon after its event is set, which Ctrl-C and SIGTERM do.
 
     Args:
@@ -187,7 +185,7 @@ def log_to_stderr(receiver: Receiver | None, *, shown_paths: Collection[str] = (
             logging.getLogger(name).setLevel(logging.INFO)
     if receiver is not None:
         redact_access_log(receiver)
-    logging.getLogger("uvicorn.access").addFilter(_Paths(frozenset(shown_paths)))
+    logging.getLogger("uvicorn.access").addFilter(_Paths(frozenset({"/", *shown_paths})))
 
 
 class _Formatter(logging.Formatter):
@@ -200,6 +198,9 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         return text if self._redactor is None else self._redactor.redact(text)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the standard library's name
+        return mask_phone_numbers_in(super().formatException(ei))  # a handler's error may quote the event
 
 
 class _Paths(logging.Filter):

@@ -65,7 +65,9 @@ webhooks = click.Group(
                     type=click.Choice(list(_WHERE)),
                     default="basic",
                     show_default=True,
-                    help="Where the secret goes: " + "; ".join(f"{one}: {where}" for one, where in _WHERE.items()) + ".",
+                    help="Where the secret goes: "
+                    + "; ".join(f"{one}: {where}" for one, where in _WHERE.items())
+                    + ".",
                 ),
                 *shared_options(before_command=False, connection=False),
             ],

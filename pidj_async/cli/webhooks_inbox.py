@@ -148,7 +148,9 @@ def _again(
     missing = sorted(set(ids) - {each.id for each in chosen})
     if missing:
         listed = ", ".join(map(str, missing))
-        msg = f"left out: {listed}. There is no such event, it is not among those asked for, or a worker has it just now"
+        msg = (
+            f"left out: {listed}. There is no such event, it is not among those asked for, or a worker has it just now"
+        )
         raise NothingFoundError(msg)
 
 
@@ -178,7 +180,9 @@ def _filters(*, state: bool) -> list[click.Parameter]:
 
 def _paging() -> list[click.Parameter]:
     return [
-        click.Option(["--limit"], type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most."),
+        click.Option(
+            ["--limit"], type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most."
+        ),
         click.Option(["--before"], type=int, metavar="ID", help="Only events with lower ids: the next page."),
     ]
 
@@ -206,8 +210,8 @@ inbox = click.Group(
         _command(
             "replay",
             _again,
-            "Have events handled again, whatever has become of them.\n\nThey are told by their ids, or by what the options "
-            "say; all of them must be so. A running worker takes them up; the suppression list does not change.",
+            "Have events handled again, whatever has become of them.\n\nWhich ones, their ids say, or the options, "
+            "all of which must be so. A running worker takes them up; the suppression list does not change.",
             _IDS,
             *_filters(state=True),
             _DRY_RUN,

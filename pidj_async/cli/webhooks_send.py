@@ -88,15 +88,16 @@ def _address(url: str, secret: str | None) -> tuple[str, tuple[str, str] | None]
     Raises:
         ConfigurationError: It is no URL, or there are two secrets.
     """
+    problem = "URL must be the http or https address of a receiver, such as http://127.0.0.1:8030/webhooks"
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
+    except ValueError:  # brackets or a port that are none
+        raise errors.ConfigurationError(problem) from None
     if not usable:
-        msg = "URL must be the http or https address of a receiver, such as http://127.0.0.1:8030/webhooks"
-        raise errors.ConfigurationError(msg)
+        raise errors.ConfigurationError(problem)
     host = parts.netloc.rpartition("@")[2]
+    credentials: tuple[str, str] | None
     if parts.username is not None:
         if secret is not None:
             msg = "there is a secret in the URL, and --secret is another one; leave one of them out"
@@ -116,10 +117,14 @@ def _post(url: str, body: Any, credentials: tuple[str, str] | None) -> httpx.Res
     host = urlsplit(url).hostname or ""
     try:
         # A proxy from the environment would be asked to reach its own machine.
-        with httpx.Client(timeout=_TIMEOUT, trust_env=not is_loopback(host), headers={"user-agent": "pidj-cli"}) as client:
+        with httpx.Client(
+            timeout=_TIMEOUT, trust_env=not is_loopback(host), headers={"user-agent": "pidj-cli"}
+        ) as client:
             return client.post(url, json=body, auth=credentials or httpx.USE_CLIENT_DEFAULT)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.InvalidURL) as error:
-        failed: errors.PidjError = errors.NotSentError(f"{_CALL}: could not connect to {host} ({error}); nothing was sent")
+        failed: errors.PidjError = errors.NotSentError(
+            f"{_CALL}: could not connect to {host} ({error}); nothing was sent"
+        )
     except httpx.HTTPError as error:
         reason = type(error).__name__
         failed = errors.OutcomeUnknownError(f"{_CALL}: no reply from {host} ({reason}); it may have taken the event")

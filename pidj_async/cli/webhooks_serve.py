@@ -126,7 +126,9 @@ def _check_combination(*, no_inbox: bool, no_worker: bool, store_url: str | None
         problem = "--store is where the inbox is, and --no-inbox does without"
     elif handling and (no_inbox or no_worker):
         option = "--" + handling[0].replace("_", "-")
-        problem = f"{option} is for handling what is stored, which {'--no-inbox' if no_inbox else '--no-worker'} rules out"
+        problem = (
+            f"{option} is for handling what is stored, which {'--no-inbox' if no_inbox else '--no-worker'} rules out"
+        )
     if problem is not None:
         raise click.UsageError(problem)
 
@@ -213,7 +215,9 @@ serve = click.Command(
         secret_option(several=True),
         insecure_option(),
         store_option(),
-        click.Option(["--path"], metavar="PATH", help="The only path to be answered, such as /webhooks; any if left out."),
+        click.Option(
+            ["--path"], metavar="PATH", help="The only path to be answered, such as /webhooks; any if left out."
+        ),
         click.Option(
             ["--allow-from"],
             multiple=True,
@@ -231,7 +235,9 @@ serve = click.Command(
         click.Option(["--no-worker"], is_flag=True, help="Only store events; 'pidj worker' handles them."),
         *worker_options(),
         click.Option(
-            ["--health"], metavar="PATH", help="Say there whether events can be taken, such as /health; asks for no secret."
+            ["--health"],
+            metavar="PATH",
+            help="Say there whether events can be taken, such as /health; asks for no secret.",
         ),
         click.Option(
             ["--metrics"], metavar="PATH", help="Counters for Prometheus, such as /metrics; asks for no secret."
@@ -278,8 +284,8 @@ worker = click.Command(
     callback=_worker,
     short_help="Hand the events of an inbox to your handlers.",
     help="Hand the events of an inbox to your handlers, until Ctrl-C or SIGTERM.\n\n"
-    f"{_APP_HELP} One for each machine is enough: it handles many events at once. What is at hand when it is to stop is "
-    "finished, or given back after 10 seconds.",
+    f"{_APP_HELP} One for each machine is enough: it handles many events at once. What is at hand when it is to stop "
+    "is finished, or given back after 10 seconds.",
     params=[
         _APP,
         store_option(),
@@ -368,7 +374,9 @@ listen = click.Command(
         port_option(),
         secret_option(several=True),
         insecure_option(),
-        click.Option(["--path"], metavar="PATH", help="The only path to be answered, such as /webhooks; any if left out."),
+        click.Option(
+            ["--path"], metavar="PATH", help="The only path to be answered, such as /webhooks; any if left out."
+        ),
         unmask_option("Show whom events are about, and their whole bodies."),
         *shared_options(before_command=False, connection=False),
     ],

@@ -19,7 +19,7 @@ metric                                              labels     what it is
 ``pidj_inbox_readable`` (gauge)                                1, or 0 if the store did not answer
 ==================================================  =========  ========================================================
 
-There is no personal data in them: no number, no id, nothing that was written, and no name that somebody else can choose.
+There is no personal data in them: no number, no id, nothing that was written, and no name that somebody else chose.
 The first four are of this process, since it was started; the inbox's are the same for all processes on a store.
 """
 
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pidj_async.errors import ConfigurationError, PidjError
 from pidj_async.webhooks.events import EVENT_TYPES, Event
@@ -50,8 +50,8 @@ class Metrics:
 
     Args:
         receiver: What is counted.
-        registry: Where to register the metrics, if there are others to be served along with them; one of its own if left
-            out. What is in it of the inbox is as old as the last `refresh`.
+        registry: Where to register the metrics, if there are others to be served along with them; one of its own if
+            left out. What is in it of the inbox is as old as the last `refresh`.
 
     Raises:
         ConfigurationError: prometheus-client is not installed, or an event has already been dispatched.
@@ -87,7 +87,7 @@ class Metrics:
         if inbox is None:
             return
         try:
-            self._inbox_counts = {**await inbox.counts()}
+            self._inbox_counts = {str(state): count for state, count in (await inbox.counts()).items()}
         except PidjError:
             self._inbox_counts = None
 

@@ -173,7 +173,7 @@ class Receiver:
         dispatcher: Has the handlers.
         secret: What the webhook URL must contain, see the module's head for where. Several are all valid, so that
             one can be replaced without losing events. Anything that is not blank is accepted; good is what
-            ``secrets.token_urlsafe()`` makes.
+            `pidj_async.webhooks.guard.new_secret` makes.
         insecure: Take events without a secret. Only for trying things out; excludes `secret`.
         allow_from: The networks from which events may come, such as ``["203.0.113.0/24", "2001:db8::/32"]``; all of
             them if left out.

@@ -130,7 +130,8 @@ def unnamed_fields(event: Event) -> Iterator[tuple[str, object]]:
 def _unnamed(value: Event | Text | Interaction | Contact | Group, prefix: str) -> Iterator[tuple[str, object]]:
     for key, found in value.extra.items():
         yield prefix + key, found
-    for name in _nested(type(value)):
+    cls: type = type(value)
+    for name in _nested(cls):
         nested = getattr(value, name)
         if nested is not None:
             yield from _unnamed(nested, f"{prefix}{name}.")
