@@ -187,8 +187,8 @@ suppressions = click.Group(
             "import",
             _import,
             "Put the numbers of a CSV on the list; - is standard input.\n\nThe first line is a heading with "
-            "phone_number in it, and maybe group_id and source. Lines that cannot be read are left out and told; the exit code is 2 "
-            "then.",
+            "phone_number in it, and maybe group_id and source. Lines that cannot be read are left out and told; the exit "
+            "code is 2 then.",
             _FILE,
             _group_option("What lines without a group count for; the whole account if left out."),
             _source_option("import"),

@@ -92,8 +92,8 @@ def _serve(
         routes[metrics] = metrics_app(Metrics(receiver))
     if not no_worker:
         _check_handlers(dispatcher, inbox)
-    log_to_stderr(receiver, shown_paths={each for each in (path, health, metrics) if each is not None})
     listener = listen(host, port)
+    log_to_stderr(receiver, shown_paths={each for each in (path, health, metrics) if each is not None})
     told = {
         "url": url_of(listener) + (path or "/"),
         "store": None if inbox is None else str(inbox.store)[len("<Store ") : -1],
@@ -321,8 +321,8 @@ def _listen(*, host: str, port: int, secrets: tuple[str, ...], insecure: bool, p
             stop.set()
 
     receiver = Receiver(dispatcher, secret=accepted, insecure=insecure, path=path)
-    log_to_stderr(receiver)
     listener = listen(host, port)
+    log_to_stderr(receiver)
     url = url_of(listener) + (path or "/")
 
     def introduce() -> None:

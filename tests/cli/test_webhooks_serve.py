@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ OTHER = "an0ther-nobody-may-see"
 WRONG = "wr0ng-but-still-private"
 
 APP = """
-import os, pathlib
+import os, pathlib, anyio
 from pidj_async.webhooks import Dispatcher, Event, TextReceived
 
 dispatcher = Dispatcher()
@@ -36,6 +36,10 @@ seen = pathlib.Path(os.environ["SEEN"])
 async def answer(event: TextReceived) -> None:
     if event.message == "boom":
         raise ValueError(f"{event.phone_from} says {event.message}")
+    if event.message == "slow":
+        seen.with_name("begun").touch()
+        while not seen.with_name("go").exists():
+            await anyio.sleep(0.01)
     with seen.open("a") as file:
         file.write(event.message + "\\n")
 
@@ -155,6 +159,25 @@ def test_what_is_sent_is_stored_and_handled(
 
 
 @posix
+@pytest.mark.parametrize("inbox", [(), ("--no-inbox",)])
+def test_what_is_at_hand_is_finished_before_it_ends(inbox: tuple[str, ...], start: Start, run: Run, seen: Path) -> None:
+    """SIGTERM in the middle of a handler lets it come to its end, with an inbox or without."""
+    server = serving(start, *inbox)
+    with ThreadPoolExecutor() as pool:
+        status = pool.submit(post, server.told["url"], message="slow")
+        while not seen.with_name("begun").exists():
+            pass
+        server.process.send_signal(signal.SIGTERM)
+        seen.with_name("go").touch()
+        assert 200 == status.result()
+        server.process.communicate(timeout=60)
+    assert (0, "slow\n") == (server.process.returncode, seen.read_text())
+    if not inbox:
+        listed = run("webhooks", "inbox", "list", "--store", f"sqlite:///{seen.with_name('pidj.db')}", "--json")
+        assert ["handled"] == [one["state"] for one in json.loads(listed.stdout)]
+
+
+@posix
 def test_secrets_are_neither_shown_nor_logged(start: Start) -> None:
     """Several secrets are valid at once, wherever they stand; a wrong one is refused; none of them is in the output."""
     server = serving(start, "--no-inbox", PIDJ_WEBHOOK_SECRET=f"{SECRET} {OTHER}")
@@ -212,7 +235,7 @@ def test_health_and_metrics_ask_for_no_secret_and_tell_nothing(start: Start, run
 
 @posix
 def test_a_worker_handles_what_another_process_took(start: Start, run: Run, seen: Path, store: str) -> None:
-    """``serve --no-worker`` only stores; ``pidj worker`` on the same store hands it to the handlers, and ends with 0."""
+    """``serve --no-worker`` only stores; ``pidj worker`` on the same store hands it on, and ends with 0."""
     server = serving(start, "--no-worker")
     assert 200 == post(server.told["url"], message="later")
     listed = json.loads(run("webhooks", "inbox", "list", "--store", store, "--json").stdout)

@@ -513,6 +513,50 @@ async def test_a_worker_outlives_a_store_that_cannot_be_used(
     assert await states(inbox) == {"handled": 2}
 
 
+async def test_a_worker_that_cannot_settle_still_stops(
+    store: Store, log: Log, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries until `grace` is over; then its leases run out by themselves, and the log says so."""
+    inbox = Inbox(store, grace=0.1)
+    await inbox.put(text("1"))
+    write = store.write
+
+    async def fail(_: Callable[[Connection], Any]) -> Any:
+        raise StoreError("full")  # noqa: EM101
+
+    async def breaks(_: InboxRecord) -> None:
+        monkeypatch.setattr(store, "write", fail)
+
+    log.before = breaks
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(inbox.run, log.dispatcher)
+            await until(lambda: "the inbox cannot be written: full" in caplog.text)
+            group.cancel_scope.cancel()
+    assert "1 webhook events could not be settled and will be handled again: full" in caplog.text
+    monkeypatch.setattr(store, "write", write)
+    assert await states(inbox) == {"leased": 1}
+
+
+async def test_a_worker_outlives_a_store_that_cannot_be_read(
+    store: Store, log: Log, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking for what other processes have left fails, is logged, and is done again."""
+    inbox, read = Inbox(store, poll=0.01), store.read
+
+    async def fail(_: Callable[[Connection], Any]) -> Any:
+        raise StoreError("gone")  # noqa: EM101
+
+    monkeypatch.setattr(store, "read", fail)
+    async with anyio.create_task_group() as group:
+        group.start_soon(inbox.run, log.dispatcher)
+        await until(lambda: "the inbox cannot be read: gone" in caplog.text)
+        await Inbox(store).put(text("1"))
+        monkeypatch.setattr(store, "read", read)
+        await until(lambda: log.messages == ["1"])
+        group.cancel_scope.cancel()
+
+
 async def test_draining_a_store_that_cannot_be_used_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error itself, and not a group of one."""
     inbox = Inbox(store)
