@@ -282,9 +282,9 @@ class Moment(_ParamType):
         """Read a time."""
         if isinstance(value, datetime):
             return value
-        if match := _AGO.match(value.strip()):
-            return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
         try:
+            if match := _AGO.match(value.strip()):
+                return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError, OSError):
             self.fail(f"{value!r} is no time; write 2026-01-31T18:00, 2026-01-31T18:00+01:00, or 2h for two hours ago")

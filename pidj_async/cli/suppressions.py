@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -115,19 +116,22 @@ def _export(*, file: str, store_url: str | None) -> None:
 
 
 _STREAM = "-"
+_ENCODING = {"r": "utf-8-sig", "w": "utf-8"}  # spreadsheets begin a file with a byte order mark
 
 
 @contextmanager
 def _opened(file: str, mode: Literal["r", "w"]) -> Generator[TextIO]:
     if file == _STREAM:
-        stream = sys.stdin if mode == "r" else sys.stdout
-        yield stream
-        stream.flush()
+        binary = sys.stdin.buffer if mode == "r" else sys.stdout.buffer
+        stream = io.TextIOWrapper(binary, encoding=_ENCODING[mode], newline="")
+        try:
+            yield stream
+        finally:
+            stream.detach()  # it flushes, and leaves open what is not ours
         return
     try:
-        # Spreadsheets begin a file with a byte order mark. CSV has line ends of its own.
         opened = Path(file).open(  # noqa: SIM115  what goes wrong below is not this
-            mode, encoding="utf-8-sig" if mode == "r" else "utf-8", newline=""
+            mode, encoding=_ENCODING[mode], newline=""
         )
     except OSError as error:
         msg = f"{file}: {error.strerror}"
@@ -187,8 +191,8 @@ suppressions = click.Group(
             "import",
             _import,
             "Put the numbers of a CSV on the list; - is standard input.\n\nThe first line is a heading with "
-            "phone_number in it, and maybe group_id and source. Lines that cannot be read are left out and told; the exit "
-            "code is 2 then.",
+            "phone_number in it, and maybe group_id and source. Lines that cannot be read are left out and told; the "
+            "exit code is 2 then.",
             _FILE,
             _group_option("What lines without a group count for; the whole account if left out."),
             _source_option("import"),

@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
 import click
 import pytest
-from click.testing import Result
 
 from pidj_async.cli.masking import masked, masked_error
 from pidj_async.cli.options import Moment
@@ -23,9 +22,11 @@ from pidj_async.store import Store
 from pidj_async.webhooks import EVENT_TYPES, Dispatcher, Inbox, OptedOut, TextReceived, parse_event, sample
 from tests.cli.conftest import Run
 
+if TYPE_CHECKING:
+    from click.testing import Result
+
 SECRET = "s3cret-nobody-may-see-1"
 
-R = TypeVar("R")
 OnInbox = Callable[[Callable[[Inbox], Awaitable[Any]]], Any]
 
 
@@ -322,12 +323,10 @@ def test_show_tells_everything_masked(inbox: Callable[..., Result]) -> None:
     assert "Hello there" in inbox("inbox", "show", "1", "--unmask").stdout
 
 
-def test_show_masks_names_of_fields_and_large_numbers(inbox: Callable[..., Result]) -> None:
+def test_show_masks_the_names_of_fields(inbox: Callable[..., Result]) -> None:
     """Whoever keys a body by phone numbers does not have them shown."""
     shown = json.loads(inbox("inbox", "show", "4", "--json").stdout)
-    assert {"event": "new-thing", "nickname": "<2 characters>", "+188******33": 7} == {
-        name.replace(" ", ""): value for name, value in shown["body"].items()
-    }
+    assert {"event": "new-thing", "nickname": "<2 characters>", "+18*********33": 7} == shown["body"]
 
 
 def test_what_is_not_there_is_5(inbox: Callable[..., Result]) -> None:

@@ -430,15 +430,22 @@ def test_the_interpreters_own_limit_on_digits_may_be_lower() -> None:
 
 
 def test_a_caller_deep_in_recursion_gets_an_answer() -> None:
-    """Near the end of Python's stack a nested body is refused as too deep, not as a RecursionError."""
+    """Near the end of Python's stack a nested body never ends in a RecursionError.
+
+    Python 3.11 counts the JSON decoder's nesting with the caller's, so there it is refused; later ones do not.
+    """
     body = b'{"event": "opt-out", "n": %s%s}' % (b"[" * 90, b"]" * 90)
 
     def descend(levels: int) -> Event:
         return descend(levels - 1) if levels else parse_event(body)
 
     frames = len(_stack())
-    with pytest.raises(InvalidPayloadError, match="nested"):
-        descend(sys.getrecursionlimit() - frames - 60)
+    levels = sys.getrecursionlimit() - frames - 60
+    if sys.version_info >= (3, 12):
+        assert type(descend(levels)) is OptedOut
+    else:
+        with pytest.raises(InvalidPayloadError, match="nested"):
+            descend(levels)
 
 
 def _stack() -> list[object]:

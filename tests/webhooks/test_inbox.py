@@ -522,7 +522,7 @@ async def test_a_worker_that_cannot_settle_still_stops(
     write = store.write
 
     async def fail(_: Callable[[Connection], Any]) -> Any:
-        raise StoreError("full")  # noqa: EM101
+        raise StoreError("full")
 
     async def breaks(_: InboxRecord) -> None:
         monkeypatch.setattr(store, "write", fail)
@@ -545,7 +545,7 @@ async def test_a_worker_outlives_a_store_that_cannot_be_read(
     inbox, read = Inbox(store, poll=0.01), store.read
 
     async def fail(_: Callable[[Connection], Any]) -> Any:
-        raise StoreError("gone")  # noqa: EM101
+        raise StoreError("gone")
 
     monkeypatch.setattr(store, "read", fail)
     async with anyio.create_task_group() as group:

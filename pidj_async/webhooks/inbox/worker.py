@@ -154,9 +154,9 @@ class Worker:
         if len(self._flying) >= self._settings.concurrency:
             return
         try:
-            self._may_claim = await self._store.read(
-                lambda connection: is_any_due(connection, now=self._now(connection))
-            )
+            # Only ever to True: it may have been set meanwhile.
+            if await self._store.read(lambda connection: is_any_due(connection, now=self._now(connection))):
+                self._may_claim = True
         except PidjError as error:
             logger.warning("the inbox cannot be read: %s", error)
 
