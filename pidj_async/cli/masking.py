@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pidj_async._masking import mask_phone_number, mask_phone_numbers_in, mask_text
+from pidj_async._masking import REDACTED, mask_phone_number, mask_phone_numbers_in, mask_text
 
 if TYPE_CHECKING:
     from pidj_async.suppressions import Suppression
@@ -25,6 +25,7 @@ _ID: Final = re.compile(r"[a-z]{2,3}:[0-9A-Za-z-]{1,40}|[0-9a-f]{8}(?:-[0-9a-f]{
 _IDS: Final = frozenset({"uuid", "id", "group_id", "contact_id"})
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_/+-]{0,39}")
 _WORDS: Final = frozenset({"channel", "timezone", "status", "type"})
+_HARMLESS: Final = frozenset({"accept", "accept-encoding", "content-length", "content-type", "user-agent"})
 _LARGE: Final = 100_000  # a number without a plus is a number all the same
 _MAX_NAME: Final = 200
 _CULPRIT: Final = re.compile(r"[\w.<>]+: [A-Za-z_]\w*(?=[:;]|\Z)")
@@ -123,7 +124,7 @@ def record_details(record: InboxRecord, *, unmask: bool) -> dict[str, Any]:
     """
     details = record_summary(record, unmask=unmask) | {"worker": record.worker, "fingerprint": record.fingerprint}
     headers = {
-        name: value if unmask or name in {"content-type", "content-length"} else mask_text(value)
+        name: value if unmask or name in _HARMLESS or value == REDACTED else mask_text(value)
         for name, value in record.headers.items()
     }
     try:

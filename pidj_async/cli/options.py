@@ -30,6 +30,7 @@ __all__ = [
     "run_on_store",
     "secret_option",
     "secrets_of_variable",
+    "shown_store",
     "store_option",
     "unmask_option",
     "webhook_secrets",
@@ -83,6 +84,11 @@ def open_store(url: str | None, *, create: bool) -> Store:
         msg = f"there is no store at {path}; 'pidj store init' makes one, and so does 'pidj webhooks serve'"
         raise ConfigurationError(msg)
     return store
+
+
+def shown_store(store: Store) -> str:
+    """Return the URL of a store without its password."""
+    return repr(store).removeprefix("<Store ").removesuffix(">")
 
 
 def database_file(url: str | None) -> Path | None:

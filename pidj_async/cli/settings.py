@@ -141,13 +141,14 @@ def _secrets_in_url(url: str) -> Iterator[str]:
     """Find what may be a secret: the password, and of a webhook's address the end of the path and the query."""
     try:
         parts = urlsplit(url)
-        password = parts.password or parts.username
+        found = [parts.password or ""]
     except ValueError:
         return
     if not parts.scheme or "://" not in url:
         return
-    found = [password or ""]
     if parts.scheme in {"http", "https"}:
+        if not parts.password:
+            found.append(parts.username or "")
         found += [each for each in parts.path.split("/") if len(each) >= _LIKELY_SECRET]
         found += [value for name, value in parse_qsl(parts.query) if name in {"secret", "token"}]
     for each in found:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pidj_async.cli.options import as_json, open_store, run_on_store, store_option
+from pidj_async.cli.options import as_json, open_store, run_on_store, shown_store, store_option
 from pidj_async.cli.settings import shared_options
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _version() -> int:
 
 
 def _description(store: Store) -> dict[str, Any]:
-    return {"store": str(store)[len("<Store ") : -1]}
+    return {"store": shown_store(store)}
 
 
 def _tell(record: dict[str, Any]) -> None:

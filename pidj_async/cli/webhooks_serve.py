@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from pidj_async.cli.options import (
     open_store,
     port_option,
     secret_option,
+    shown_store,
     store_option,
     unmask_option,
     webhook_secrets,
@@ -26,6 +26,8 @@ from pidj_async.cli.options import (
 from pidj_async.cli.settings import shared_options
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pidj_async.webhooks.adapters.asgi import ASGIApp, Receive, Send
     from pidj_async.webhooks.dispatcher import Dispatcher
     from pidj_async.webhooks.events import Event
@@ -96,7 +98,7 @@ def _serve(
     log_to_stderr(receiver, shown_paths={each for each in (path, health, metrics) if each is not None})
     told = {
         "url": url_of(listener) + (path or "/"),
-        "store": None if inbox is None else str(inbox.store)[len("<Store ") : -1],
+        "store": None if inbox is None else shown_store(inbox.store),
         "worker": inbox is not None and not no_worker,
         **{name: None if each is None else url_of(listener) + each for name, each in _named(health, metrics)},
     }
@@ -265,7 +267,7 @@ def _worker(*, app: str, store_url: str | None, **handling: Any) -> None:
 
         async with inbox.store, anyio.create_task_group() as group:
             group.start_soon(inbox.run, dispatcher)
-            told = {"store": str(inbox.store)[len("<Store ") : -1]}
+            told = {"store": shown_store(inbox.store)}
             if as_json():
                 from pidj_async.cli.output import write_json  # noqa: PLC0415
 
@@ -301,6 +303,8 @@ worker = click.Command(
 
 def _listen(*, host: str, port: int, secrets: tuple[str, ...], insecure: bool, path: str | None, unmask: bool) -> None:
     accepted = webhook_secrets(secrets, insecure=insecure)
+
+    import asyncio  # noqa: PLC0415  `pidj --help` waits for nothing
 
     from pidj_async.cli.serving import listen, log_to_stderr, serve, url_of  # noqa: PLC0415
     from pidj_async.webhooks.dispatcher import Dispatcher  # noqa: PLC0415

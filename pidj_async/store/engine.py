@@ -154,6 +154,9 @@ def _sqlite(url: URL) -> Engine:
     if "timeout" not in url.query:
         connect_args["timeout"] = BUSY_SECONDS
     engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=5, connect_args=connect_args)
+    # Many rows in one statement. The driver lets go of Python's lock for each statement, and gets it back only when a
+    # busy event loop is made to yield it, which takes up to 5 ms.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:

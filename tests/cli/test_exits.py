@@ -35,6 +35,8 @@ def api(kind: type[errors.APIError], status: int) -> errors.APIError:
         (api(errors.ServerError, 503), 7),
         (api(errors.RateLimitError, 429), 8),
         (errors.ResponseError("HTML", status_code=200), 9),
+        (errors.StoreError("the disk is full"), 10),
+        (exits.NothingFoundError("no event 7"), 5),
     ],
 )
 def test_every_kind_of_error_has_its_code(error: errors.PidjError, code: int) -> None:

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 
+import click
 import pytest
 
 from pidj_async._version import __version__
+from pidj_async.cli.app import pidj
 from pidj_async.sandbox import Sandbox
 from tests.cli.conftest import TOKEN, Run
 
@@ -48,12 +50,23 @@ def test_without_arguments_it_helps(run: Run) -> None:
     assert result.stderr.startswith("Usage: ")
 
 
+def test_help_lists_every_command_where_it_belongs(run: Run) -> None:
+    """The calls, then the webhooks, then what is there to be tried out; each command once."""
+    text = run("--help").stdout
+    titles = ("Calls of the API:", "Webhooks and the store:", "To try things out:", "Exit codes:")
+    places = [text.index(f"\n{title}\n") for title in titles]
+    assert sorted(places) == places
+    listed = text[places[0] : places[3]].splitlines()
+    names = [line.split()[0] for line in listed if line.startswith("  ") and line[2:3].strip()]
+    assert pidj.list_commands(click.Context(pidj)) == names
+
+
 def test_help_loads_neither_client_nor_server() -> None:
     """``pidj --help`` is quick because it loads no more than it shows."""
     code = (
         "import sys\nfrom pidj_async.cli.app import pidj\n"
         "try:\n    pidj(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'httpx', 'httpcore', 'anyio', 'rich', 'starlette', 'uvicorn', 'cattrs', 'asyncio'}\n"
+        "heavy = {'httpx', 'httpcore', 'anyio', 'rich', 'sqlalchemy', 'starlette', 'uvicorn', 'cattrs', 'asyncio'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = python(code)

@@ -326,7 +326,7 @@ def test_show_tells_everything_masked(inbox: Callable[..., Result]) -> None:
 def test_show_masks_the_names_of_fields(inbox: Callable[..., Result]) -> None:
     """Whoever keys a body by phone numbers does not have them shown."""
     shown = json.loads(inbox("inbox", "show", "4", "--json").stdout)
-    assert {"event": "new-thing", "nickname": "<2 characters>", "+18*********33": 7} == shown["body"]
+    assert {"event": "new-thing", "nickname": "<2 characters>", "+1 8*********33": 7} == shown["body"]
 
 
 def test_what_is_not_there_is_5(inbox: Callable[..., Result]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pidj_async.errors import ConfigurationError
 from pidj_async.webhooks import sample
 from tests.cli.conftest import Run
 from tests.cli.test_program import PIDJ, posix
@@ -131,7 +132,7 @@ def drained(run: Run, store: str) -> list[dict[str, Any]]:
     """The inbox, as soon as a worker is through with it; pytest's timeout bounds the wait."""
     while True:
         events: list[dict[str, Any]] = json.loads(run("webhooks", "inbox", "list", "--store", store, "--json").stdout)
-        if events and all(each["state"] in {"handled", "dead", "quarantined"} for each in events):
+        if events and all(each["state"] in {"handled", "skipped", "dead"} for each in events):
             return events
 
 
@@ -231,6 +232,56 @@ def test_health_and_metrics_ask_for_no_secret_and_tell_nothing(start: Start, run
     ):
         assert line in text.splitlines()
     assert not any(private in text for private in ("555", "boom", "Maria", SECRET))
+
+
+@posix
+def test_only_networks_that_may_are_heard(start: Start) -> None:
+    """``--allow-from`` looks at the address that ``--trusted-proxies`` finds."""
+    server = serving(start, "--no-inbox", "--allow-from", "203.0.113.0/24", "--trusted-proxies", "1")
+    replies = [
+        httpx.post(
+            server.told["url"],
+            json=sample("opt-out"),
+            auth=("pidj", SECRET),
+            headers={"x-forwarded-for": f"203.0.113.9, {address}"},
+        ).status_code
+        for address in ("203.0.113.7", "198.51.100.7")
+    ]
+    assert [200, 403] == replies
+    server.end()
+
+
+@posix
+def test_probable_duplicates_are_skipped_if_asked(start: Start, run: Run, seen: Path, store: str) -> None:
+    """The second of two equal bodies is kept, and not handled."""
+    server = serving(start, "--skip-duplicates")
+    for _ in range(2):
+        assert 200 == post(server.told["url"], message="once")
+    assert ["skipped", "handled"] == [one["state"] for one in drained(run, store)]
+    assert "once\n" == seen.read_text()
+    server.end()
+
+
+@pytest.mark.parametrize("command", [("webhooks", "serve"), ("worker",)])
+def test_the_inbox_is_set_up_as_the_options_say(
+    command: tuple[str, ...], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is about handling goes to the inbox."""
+    (tmp_path / "shop.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    made: list[dict[str, Any]] = []
+
+    def remember(_: object, **settings: Any) -> None:
+        made.append(settings)
+        msg = "enough"
+        raise ConfigurationError(msg)
+
+    monkeypatch.setattr("pidj_async.webhooks.inbox.Inbox", remember)
+    options = ("--concurrency", "3", "--max-attempts", "4", "--skip-duplicates", "--store", "sqlite:///x.db")
+    result = run(*command, "shop:dispatcher", *options, PIDJ_WEBHOOK_SECRET=SECRET, SEEN="x")
+    assert (2, "pidj: enough\n") == (result.exit_code, result.stderr)
+    assert [{"concurrency": 3, "max_attempts": 4, "skip_duplicates": True}] == made
 
 
 @posix

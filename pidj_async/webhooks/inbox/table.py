@@ -226,12 +226,12 @@ def _claimable(state: State) -> Select[Any]:
 
 _LEASE = (
     events.update()
-    .where(events.c.id == bindparam("event_id"))
+    .where(events.c.id.in_(bindparam("ids", expanding=True)))
     .values(
         state="leased",
         worker=bindparam("by"),
-        fence=bindparam("new_fence"),
-        attempts=bindparam("attempt"),
+        fence=events.c.fence + 1,
+        attempts=events.c.attempts + 1,
         due_at=bindparam("until"),
     )
 )
@@ -275,12 +275,8 @@ def claim(
         rows += connection.execute(_PENDING, {"now": now, "limit": limit - len(rows)}).all()
     if not rows:
         return []
-    changes = [
-        {"event_id": row.id, "by": worker, "new_fence": row.fence + 1, "attempt": row.attempts + 1, "until": until}
-        for row in rows
-        for until in [now + duration]
-    ]
-    connection.execute(_LEASE, changes)
+    taken = {"ids": [row.id for row in rows], "by": worker, "until": now + duration}
+    connection.execute(_LEASE, taken)  # they are this transaction's alone, so nothing has changed since
     leased = (
         attrs.evolve(
             _record(row), state="leased", worker=worker, attempts=row.attempts + 1, due_at=_time(now + duration)
