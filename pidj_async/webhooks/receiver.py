@@ -223,6 +223,7 @@ class Receiver:
         self.body_timeout = body_timeout
         self.inbox = inbox
         self._run_inbox = run_inbox
+        self._handling = False
         self._guard = Guard(secret, insecure=insecure, allow_from=allow_from, trusted_proxies=trusted_proxies)
         self._path = None if path is None else path.rstrip("/")
         self._shapes = ShapeLog()
@@ -290,6 +291,7 @@ class Receiver:
             return
         try:
             async with anyio.create_task_group() as group:
+                self._handling = True
                 group.start_soon(self.inbox.run, self.dispatcher, name="pidj_async inbox")
                 try:
                     yield
@@ -367,6 +369,12 @@ class Receiver:
         return _reply(200, status="received") if report.ok else _reply(500, error="a handler failed")
 
     async def _store(self, inbox: Inbox, request: WebhookRequest, event: Event) -> WebhookReply:
+        if self._run_inbox and not self._handling:
+            self._handling = True  # said once
+            logger.warning(
+                "events are being stored, and nothing here handles them: the application around this receiver must "
+                "open receiver.lifespan(); or say run_inbox=False, if another process runs the inbox"
+            )
         try:
             await inbox.put(request.body, headers=kept_headers(request), event=event)
         except PidjError as error:

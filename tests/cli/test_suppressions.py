@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -156,12 +155,17 @@ def test_check_finds_damage(run: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     run("store", "init", "--store", url)
     file = tmp_path / "x.db"
-    content = bytearray(file.read_bytes())
-    assert len(content) > 8192
-    content[4096:] = os.urandom(len(content) - 4096)
-    file.write_bytes(content)
+    with sqlite3.connect(file) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'pidj_shapes'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * size)
+        opened.write(b"x" * size)
     result = run("store", "check", "--store", url)
     assert (10, "") == (result.exit_code, result.stdout)
+    assert "the store" in result.stderr
 
 
 def test_a_files_name_may_come_from_the_environment(run: Run, tmp_path: Path) -> None:

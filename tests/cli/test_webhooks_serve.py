@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from pidj_async.cli.serving import run_until_stopped
 from pidj_async.errors import ConfigurationError
 from pidj_async.webhooks import sample
 from tests.cli.conftest import Run
@@ -231,7 +234,58 @@ def test_health_and_metrics_ask_for_no_secret_and_tell_nothing(start: Start, run
         "pidj_inbox_readable 1.0",
     ):
         assert line in text.splitlines()
-    assert not any(private in text for private in ("555", "boom", "Maria", SECRET))
+    assert not any(private in text for private in ("8885553333", "boom", "Maria", SECRET))
+
+
+@posix
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "They are stored in sqlite:///pidj.db, and handled here."),
+        (("--no-worker",), "They are stored in sqlite:///pidj.db, and left to 'pidj worker'."),
+        (("--no-inbox",), "They are handled before they are acknowledged, and not stored."),
+    ],
+)
+def test_serve_speaks_to_people_too(arguments: tuple[str, ...], said: str, start: Start) -> None:
+    """It says where, and what becomes of what is posted; without a secret it warns."""
+    server = start(
+        *("webhooks", "serve", "shop:dispatcher", "--port", "0", "--insecure", "--health", "/health", *arguments),
+        PIDJ_WEBHOOK_SECRET="",
+    )
+    url = server.stdout.readline().removeprefix("Taking webhooks at ").removesuffix(". Ctrl-C stops it.\n")
+    assert f"{said}\nhealth: {url}health\n" == server.stdout.readline() + server.stdout.readline()
+    assert 200 == post(url, None)
+    assert "pidj: insecure: anybody who reaches this address can post events\n" in server.end()
+
+
+@posix
+def test_a_worker_speaks_to_people_too(start: Start) -> None:
+    """One line is enough."""
+    worker = start("worker", "shop:dispatcher")
+    assert "Handling the events in sqlite:///pidj.db. Ctrl-C stops it.\n" == worker.stdout.readline()
+    worker.end(signal.SIGINT)
+    assert 0 == worker.process.returncode
+
+
+def test_the_error_of_a_task_is_the_commands_error() -> None:
+    """One of ours comes out of its task group by itself; others stay what they are."""
+
+    def failing(*errors: Exception) -> Callable[[asyncio.Event], Awaitable[None]]:
+        async def fail(error: Exception) -> None:
+            raise error
+
+        async def work(_: asyncio.Event) -> None:
+            async with anyio.create_task_group() as group:
+                for error in errors:
+                    group.start_soon(fail, error)
+
+        return work
+
+    with pytest.raises(ConfigurationError, match="ours"):
+        run_until_stopped(failing(ConfigurationError("ours")))
+    for others in ((ValueError(),), (ConfigurationError(), ConfigurationError())):
+        with pytest.raises(ExceptionGroup):
+            run_until_stopped(failing(*others))
 
 
 @posix

@@ -282,3 +282,20 @@ async def test_without_an_inbox_the_lifespan_does_nothing() -> None:
     """And may be opened all the same."""
     async with Receiver(Dispatcher(), secret=SECRET).lifespan():
         pass
+
+
+async def test_a_receiver_that_nobody_lets_handle_says_so_once(
+    store_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mounted application is not told of the lifespan: without a word, its events would lie in the store for ever."""
+    async with Store(store_url) as store:
+        receiver = Receiver(Dispatcher(), insecure=True, inbox=Inbox(store))
+        request = WebhookRequest(method="POST", path="/", body=b'{"event": "opt-in", "phone": "+18885550101"}')
+        for _ in range(2):
+            assert (await receiver.receive(request)).status == 200
+        quiet = Receiver(Dispatcher(), insecure=True, inbox=Inbox(store), run_inbox=False)
+        assert (await quiet.receive(request)).status == 200
+
+    assert [record.message.partition(":")[0] for record in caplog.records if record.levelname == "WARNING"] == [
+        "events are being stored, and nothing here handles them"
+    ]
