@@ -150,7 +150,7 @@ class Editor:
             self._complaints = Path(undo.enter_context(tempfile.TemporaryDirectory())) / "stderr"
             stderr = undo.enter_context(self._complaints.open("wb"))
             self._reader = threading.Thread(target=self._read, name="editor", daemon=True)
-            self._process = subprocess.Popen(  # noqa: S603  both paths come from installed packages
+            self._process = subprocess.Popen(
                 [_node(), _server(), "--stdio"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -168,6 +168,20 @@ def test_check_finds_damage(run: Run, tmp_path: Path) -> None:
     assert "the store" in result.stderr
 
 
+def test_check_finds_what_must_not_be_in_it(run: Run, tmp_path: Path) -> None:
+    """Also what can be read and is wrong all the same, in the database's own words."""
+    url = f"sqlite:///{tmp_path}/x.db"
+    run("suppressions", "add", NUMBER, "--store", url)
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        change = "UPDATE sqlite_master SET sql = replace(sql, 'event_id BIGINT', 'event_id BIGINT NOT NULL')"
+        connection.execute(f"{change} WHERE name = 'pidj_suppressions'")
+    connection.close()
+    result = run("store", "check", "--store", url)
+    assert 10 == result.exit_code
+    assert "pidj: the store is damaged: NULL value in pidj_suppressions.event_id\n" == result.stderr
+
+
 def test_a_files_name_may_come_from_the_environment(run: Run, tmp_path: Path) -> None:
     """PIDJ_STORE is what ``--store`` would say."""
     url = f"sqlite:///{tmp_path}/x.db"
