@@ -50,11 +50,12 @@ if TYPE_CHECKING:
         UnknownEvent,
     )
     from pidj_async.webhooks.guard import RedactSecrets, new_secret, redact_access_log, webhook_url
+    from pidj_async.webhooks.http import WebhookReply, WebhookRequest
     from pidj_async.webhooks.inbox import Inbox, InboxRecord
     from pidj_async.webhooks.keywords import is_stop_word, normalize_keyword
     from pidj_async.webhooks.middleware import log_events
     from pidj_async.webhooks.parsing import parse_event
-    from pidj_async.webhooks.receiver import Receiver, ReceiverStats, WebhookReply, WebhookRequest
+    from pidj_async.webhooks.receiver import Receiver, ReceiverStats
     from pidj_async.webhooks.replies import Reply, ReplyToOptOutError, SendsTexts
     from pidj_async.webhooks.samples import sample
     from pidj_async.webhooks.shapes import EventShape, FieldShape, Shapes
@@ -116,7 +117,8 @@ _HOMES = {
     "keywords": ("is_stop_word", "normalize_keyword"),
     "middleware": ("log_events",),
     "parsing": ("parse_event",),
-    "receiver": ("Receiver", "ReceiverStats", "WebhookReply", "WebhookRequest"),
+    "http": ("WebhookReply", "WebhookRequest"),
+    "receiver": ("Receiver", "ReceiverStats"),
     "replies": ("Reply", "ReplyToOptOutError", "SendsTexts"),
     "samples": ("sample",),
     "shapes": ("EventShape", "FieldShape", "Shapes"),

@@ -34,7 +34,8 @@ from pidj_async._masking import REDACTED
 from pidj_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pidj_async.webhooks.receiver import Receiver, WebhookRequest
+    from pidj_async.webhooks.http import WebhookRequest
+    from pidj_async.webhooks.receiver import Receiver
 
 __all__ = ["ACCESS_LOGGERS", "Guard", "RedactSecrets", "new_secret", "redact_access_log", "webhook_url"]
 

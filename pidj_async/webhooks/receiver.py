@@ -43,13 +43,12 @@ A body without a length (chunked) is counted while it arrives, so there is no 41
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import attrs
@@ -57,6 +56,7 @@ import attrs
 from pidj_async.errors import ConfigurationError, InvalidPayloadError, PidjError, UnauthorizedWebhookError
 from pidj_async.webhooks.events import EVENT_TYPES, Event
 from pidj_async.webhooks.guard import Guard, RedactSecrets
+from pidj_async.webhooks.http import WebhookReply, WebhookRequest, json_reply
 from pidj_async.webhooks.inbox.headers import kept_headers
 from pidj_async.webhooks.parsing import parse_event
 from pidj_async.webhooks.shapes import ShapeLog, Shapes
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from pidj_async.webhooks.dispatcher import Dispatcher
     from pidj_async.webhooks.inbox import Inbox
 
-__all__ = ["Receiver", "ReceiverStats", "WebhookReply", "WebhookRequest"]
+__all__ = ["Receiver", "ReceiverStats"]
 
 logger = logging.getLogger("pidj_async.webhooks")
 
@@ -82,69 +82,6 @@ _JSON_TYPES: Final = frozenset(
         "application/x-www-form-urlencoded",
     }
 )
-
-Headers = Mapping[str, str] | Iterable[tuple[str, str]]
-
-
-def _lower_names(headers: Headers) -> tuple[tuple[str, str], ...]:
-    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
-    return tuple((name.lower(), value) for name, value in pairs)
-
-
-@attrs.frozen(kw_only=True)
-class WebhookRequest:
-    """An HTTP request, as an adapter hands it over.
-
-    Its repr shows neither path, query nor headers: each of them may hold the secret.
-
-    Attributes:
-        method: ``"POST"``, one hopes.
-        path: The whole path, percent-decoded, without the query.
-        query: What stood after the ``?``, as it was.
-        headers: Names in lower case with their values; a mapping or pairs may be given.
-        body: The body. Empty while only the rest has arrived: see `Receiver.check`.
-        client_host: The address at the other end of the connection, ``None`` if it has none, as on a Unix socket. Not
-            what headers say of it: reading those is the receiver's business.
-    """
-
-    method: str
-    path: str = attrs.field(repr=False)
-    query: str = attrs.field(default="", repr=False)
-    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_lower_names, repr=False)
-    body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
-    client_host: str | None = None
-
-    def header(self, name: str) -> str:
-        """Return a header's value, the first one if it was sent twice, ``""`` if it was not sent.
-
-        Args:
-            name: The header's name, in lower case.
-        """
-        return next((value for each, value in self.headers if each == name), "")
-
-
-@attrs.frozen(kw_only=True)
-class WebhookReply:
-    """An HTTP reply, for an adapter to send.
-
-    Attributes:
-        status: The HTTP status.
-        headers: Names in lower case with their values.
-        body: A small JSON object.
-    """
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-
-def _reply(code: int, /, *headers: tuple[str, str], **payload: str) -> WebhookReply:
-    body = json.dumps(payload).encode()
-    return WebhookReply(
-        status=code,
-        headers=(("content-type", "application/json"), ("content-length", str(len(body))), *headers),
-        body=body,
-    )
 
 
 @attrs.frozen(kw_only=True)
@@ -333,11 +270,11 @@ class Receiver:
 
     def body_too_slow(self) -> WebhookReply:
         """Return the reply to a body that took longer than `body_timeout`."""
-        return self._answer(_reply(408, error="the body took too long"))
+        return self._answer(json_reply(408, error="the body took too long"))
 
     def body_cut_off(self) -> WebhookReply:
         """Return the reply to a body that ended before its announced length, where a reply is still possible."""
-        return self._answer(_reply(400, error="the body was cut off"))
+        return self._answer(json_reply(400, error="the body was cut off"))
 
     async def receive(self, request: WebhookRequest) -> WebhookReply:
         """Check a whole request, and have its event handled.
@@ -357,7 +294,7 @@ class Receiver:
         try:
             event = parse_event(body)
         except InvalidPayloadError as error:
-            return _reply(400, error=str(error))
+            return json_reply(400, error=str(error))
         self._shapes.add(event)
         if event.name in EVENT_TYPES:
             self._events[event.name] = self._events.get(event.name, 0) + 1
@@ -366,7 +303,7 @@ class Receiver:
         report = await self.dispatcher.dispatch(event)
         if not report.handled:
             self._unhandled += 1
-        return _reply(200, status="received") if report.ok else _reply(500, error="a handler failed")
+        return json_reply(200, status="received") if report.ok else json_reply(500, error="a handler failed")
 
     async def _store(self, inbox: Inbox, request: WebhookRequest, event: Event) -> WebhookReply:
         if self._run_inbox and not self._handling:
@@ -379,23 +316,23 @@ class Receiver:
             await inbox.put(request.body, headers=kept_headers(request), event=event)
         except PidjError as error:
             logger.error("a webhook could not be stored: %s", error)  # noqa: TRY400  the cause may quote the body
-            return _reply(503, ("retry-after", str(inbox.retry_after)), error="the event could not be stored")
-        return _reply(200, status="stored")
+            return json_reply(503, ("retry-after", str(inbox.retry_after)), error="the event could not be stored")
+        return json_reply(200, status="stored")
 
     def _refusal(self, request: WebhookRequest) -> WebhookReply | None:  # noqa: PLR0911  # the table, row by row
         if self._path is not None and not _is_under(request.path, self._path, self._guard.segments):
-            return _reply(404, error="nothing here")
+            return json_reply(404, error="nothing here")
         if request.method != "POST":
-            return _reply(405, ("allow", "POST"), error="webhooks are posted")
+            return json_reply(405, ("allow", "POST"), error="webhooks are posted")
         if not self._guard.allows(request):
             logger.info("a webhook from %s, where none may come from", self._guard.client_address(request) or "nowhere")
-            return _reply(403, error=_FORBIDDEN)
+            return json_reply(403, error=_FORBIDDEN)
         if not self._guard.admits(request):
-            return _reply(401, ("www-authenticate", 'Basic realm="webhooks", charset="UTF-8"'), error=_UNAUTHORIZED)
+            return json_reply(401, ("www-authenticate", 'Basic realm="webhooks", charset="UTF-8"'), error=_UNAUTHORIZED)
         if not _may_be_json(request.header("content-type")):
-            return _reply(415, ("accept", "application/json"), error="the body must be JSON")
+            return json_reply(415, ("accept", "application/json"), error="the body must be JSON")
         if request.header("content-encoding").strip().lower() not in {"", "identity"}:
-            return _reply(415, ("accept-encoding", "identity"), error="the body must not be compressed")
+            return json_reply(415, ("accept-encoding", "identity"), error="the body must not be compressed")
         if _announced_length(request.header("content-length")) > self.max_body_bytes:
             return _too_large(self.max_body_bytes)
         return None
@@ -413,7 +350,7 @@ _UNAUTHORIZED: Final = "the secret is missing or wrong; it goes into the webhook
 
 
 def _too_large(limit: int) -> WebhookReply:
-    return _reply(413, error=f"the body is larger than {limit} bytes")
+    return json_reply(413, error=f"the body is larger than {limit} bytes")
 
 
 def _is_under(path: str, mount: str, segments: int) -> bool:

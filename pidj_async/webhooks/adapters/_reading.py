@@ -12,7 +12,7 @@ import anyio
 import attrs
 
 from pidj_async.webhooks.adapters.portal import receive_on_portal
-from pidj_async.webhooks.receiver import WebhookReply, WebhookRequest
+from pidj_async.webhooks.http import WebhookReply, WebhookRequest
 
 if TYPE_CHECKING:
     from pidj_async.webhooks.receiver import Receiver

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from pidj_async.webhooks.adapters._reading import ClientGoneError, answer
-from pidj_async.webhooks.receiver import WebhookRequest
+from pidj_async.webhooks.http import WebhookRequest
 
 if TYPE_CHECKING:
     from pidj_async.webhooks.receiver import Receiver

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from pidj_async.webhooks.adapters._reading import ClientGoneError, answer, linger
-from pidj_async.webhooks.receiver import WebhookRequest
+from pidj_async.webhooks.http import WebhookRequest
 
 if TYPE_CHECKING:
     from pidj_async.webhooks.receiver import Receiver

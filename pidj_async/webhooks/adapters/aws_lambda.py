@@ -24,7 +24,7 @@ import attrs
 
 from pidj_async.errors import ConfigurationError
 from pidj_async.webhooks.adapters.portal import shared_portal
-from pidj_async.webhooks.receiver import WebhookRequest
+from pidj_async.webhooks.http import WebhookRequest
 
 if TYPE_CHECKING:
     from pidj_async.webhooks.receiver import Receiver

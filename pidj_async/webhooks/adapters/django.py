@@ -31,7 +31,8 @@ from pidj_async.webhooks.adapters.asgi import asgi_request
 from pidj_async.webhooks.adapters.wsgi import wsgi_connection, wsgi_reader, wsgi_request
 
 if TYPE_CHECKING:
-    from pidj_async.webhooks.receiver import Receiver, WebhookReply, WebhookRequest
+    from pidj_async.webhooks.http import WebhookReply, WebhookRequest
+    from pidj_async.webhooks.receiver import Receiver
 
 __all__ = ["django_async_view", "django_view"]
 

@@ -33,7 +33,8 @@ from pidj_async.errors import PidjError
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
-    from pidj_async.webhooks.receiver import Receiver, WebhookReply, WebhookRequest
+    from pidj_async.webhooks.http import WebhookReply, WebhookRequest
+    from pidj_async.webhooks.receiver import Receiver
 
 __all__ = ["receive_on_portal", "shared_portal"]
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pidj_async.webhooks.adapters._reading import answer_blocking
-from pidj_async.webhooks.receiver import WebhookRequest
+from pidj_async.webhooks.http import WebhookRequest
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 from pidj_async._masking import REDACTED
 
 if TYPE_CHECKING:
-    from pidj_async.webhooks.receiver import WebhookRequest
+    from pidj_async.webhooks.http import WebhookRequest
 
 __all__ = ["kept_headers"]
 
