@@ -40,14 +40,18 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _parser() -> argparse.ArgumentParser:
     usual = Options()
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="What a call, an import and an event cost."
+        prog="python -m benchmarks", description="What a call, an import, an event and its storing cost."
     )
-    parser.add_argument("what", nargs="?", choices=["calls", "imports", "parsing"], default="calls")
+    parser.add_argument("what", nargs="?", choices=["calls", "imports", "ingest", "parsing"], default="calls")
     parser.add_argument("--concurrency", type=_numbers, default=usual.concurrency, metavar="N,N,...")
     parser.add_argument("--requests", type=_at_least_one, default=usual.requests, metavar="N", help="at most, per run")
-    parser.add_argument("--seconds", type=_seconds, default=usual.seconds, metavar="S", help="at most, per run")
+    parser.add_argument("--seconds", type=_seconds, default=None, metavar="S", help="at most, per run; 2, 3 for ingest")
     parser.add_argument(
-        "--rounds", type=_at_least_one, default=None, metavar="N", help="3 for calls, 15 for imports, 300 for parsing"
+        "--rounds",
+        type=_at_least_one,
+        default=None,
+        metavar="N",
+        help="3 for calls, 15 for imports, 5 for ingest, 300 for parsing",
     )
     parser.add_argument(
         "--only",
@@ -75,10 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(report_parsing(microseconds))
         _write(given.json, microseconds)
         return 0
+    if given.what == "ingest":
+        from benchmarks.ingest import IngestOptions, measure_ingest, report_ingest  # noqa: PLC0415  as above
+
+        ingest = IngestOptions()
+        ingest = attrs.evolve(ingest, seconds=given.seconds or ingest.seconds, rounds=given.rounds or ingest.rounds)
+        ingested = measure_ingest(ingest)
+        print(report_ingest(ingest, ingested))
+        _write(given.json, attrs.asdict(ingested))
+        return 0
     options = Options(
         concurrency=given.concurrency,
         requests=given.requests,
-        seconds=given.seconds,
+        seconds=given.seconds or Options().seconds,
         rounds=given.rounds or Options().rounds,
         only=tuple(name for name in CONTENDERS if name in (given.only or CONTENDERS)),
     )
