@@ -221,7 +221,6 @@ def parse_response(
         ResponseError: The reply is not what the API promises.
     """
     status_code = response.status_code
-    hidden = _secrets_of(row, request, secrets)
     if 300 <= status_code < 400:
         msg = f"{row.name}: HTTP {status_code}, a redirect; the API has none, and credentials are not carried elsewhere"
         raise ResponseError(msg, status_code=status_code)
@@ -233,7 +232,8 @@ def parse_response(
     except ValueError:
         envelope = None
         if status_code < 300:
-            kind = shorten(redact(response.headers.get("content-type", "no content type"), hidden), 40)
+            kind = response.headers.get("content-type", "no content type")
+            kind = shorten(redact(kind, _secrets_of(row, request, secrets)), 40)
             msg = f"{row.name}: HTTP {status_code}, but the body is not JSON ({kind}, {len(response.content)} bytes)"
             raise ResponseError(msg, status_code=status_code) from None
     if not isinstance(envelope, dict):
@@ -245,7 +245,7 @@ def parse_response(
     # Without a status the code is all that is left to say it: the vendor promises that it equals the HTTP status.
     refused = status.lower() in _REFUSALS if isinstance(status, str) else (_integer(envelope.get("code")) or 0) >= 400
     if status_code >= 400 or refused:
-        raise _api_error(row, response, envelope, request, secrets=hidden, now=now)
+        raise _api_error(row, response, envelope, request, secrets=_secrets_of(row, request, secrets), now=now)
     return Reply(
         result=_read_result(row, envelope, status_code),
         status_code=status_code,

@@ -20,6 +20,7 @@ connection's (uvicorn does for proxies on the same machine, see its ``--forwarde
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import logging
 import re
@@ -194,7 +195,8 @@ class Guard:
         yield from _query_secrets(request.query)
 
     def _digest(self, value: bytes) -> bytes:
-        return hmac.digest(self._key, value, "sha256")
+        # Keyed BLAKE2 is made for this, and takes a third of an HMAC's time.
+        return hashlib.blake2b(value, key=self._key, digest_size=32).digest()
 
 
 def _check_secrets(secret: object, *, insecure: bool) -> tuple[str, ...]:
@@ -280,6 +282,8 @@ def _basic_credentials(authorization: str) -> tuple[bytes, ...]:
 
 
 def _query_secrets(query: str) -> Iterator[bytes]:
+    if not query:
+        return
     # A plus sign is a space in a form, and itself wherever somebody pasted a secret without encoding it.
     for spelling in (query, query.replace("+", "%2B")):
         try:

@@ -64,7 +64,7 @@ async def answer(receiver: Receiver, request: WebhookRequest, read: Read) -> tup
                 return receiver.body_too_large(), more
     if more:
         return receiver.body_too_slow(), True
-    return await receiver.receive(attrs.evolve(request, body=bytes(body))), False
+    return await receiver.receive_checked(attrs.evolve(request, body=bytes(body))), False
 
 
 async def linger(read: Read) -> None:

@@ -58,5 +58,5 @@ def _parts(request: WebhookRequest) -> Iterator[str]:
 
 
 def _has_any(value: str, parts: tuple[str, ...]) -> bool:
-    plain = unquote(value)
+    plain = unquote(value) if "%" in value else value
     return any(part in value or part in plain for part in parts)
