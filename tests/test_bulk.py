@@ -105,11 +105,16 @@ async def test_no_more_than_concurrency_is_taken_or_under_way() -> None:
             taken += 1
             yield item
 
+    full = anyio.Event()
+
     async def step(_: WireRequest, __: Progress) -> WireResponse:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await anyio.sleep(0.001)
+        if under_way == 7:
+            full.set()
+        await full.wait()
+        await anyio.lowlevel.checkpoint()
         under_way -= 1
         return WireResponse(status_code=200, headers={}, content=b'{"status":"success"}')
 

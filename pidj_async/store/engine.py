@@ -162,7 +162,8 @@ def _sqlite(url: URL) -> Engine:
     def _set_up(connection: Any, _: Any) -> None:
         # The driver's own transactions begin with the first write, too late for a claim that reads first.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -172,3 +173,18 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql(f"BEGIN{mode}")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, which a new database needs once."""
+    give_up_at = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            # Two who switch at the same moment: SQLite refuses one of them at once, busy timeout or not.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                raise
+            time.sleep(0.01)
+        else:
+            return
