@@ -87,7 +87,9 @@ class Running(NamedTuple):
         return any(name in self.pair for name in ("django_async", "django_sync_on_asgi", "that_reads_first"))
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT, trust_env=False)
+        # A connection for each request: a server may close one whose body it refused just as the next request goes out.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT, trust_env=False, limits=fresh)
 
 
 @pytest.fixture(scope="module", params=[pytest.param(pair, marks=pytest.mark.xdist_group(pair)) for pair in PAIRS])
