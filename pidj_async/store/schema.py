@@ -17,23 +17,39 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     String,
     Table,
     Text,
     inspect,
     select,
+    text,
 )
 
 from pidj_async.errors import ConfigurationError
 
-__all__ = ["UPGRADES", "VERSION", "create", "events", "metadata", "shapes", "suppressions", "version_of"]
+__all__ = [
+    "UPGRADES",
+    "VERSION",
+    "campaign_log",
+    "campaigns",
+    "create",
+    "events",
+    "metadata",
+    "recipients",
+    "shapes",
+    "suppressions",
+    "version_of",
+    "workers",
+]
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 metadata = MetaData()
 
@@ -103,8 +119,93 @@ shapes = Table(
     PrimaryKeyConstraint("event", "path", "type"),
 )
 
-#: What to run to come from a version to the next one.
-UPGRADES: Final[Mapping[int, tuple[str, ...]]] = {}
+campaigns = Table(
+    "pidj_campaigns",
+    metadata,
+    Column("number", _RowId, primary_key=True, autoincrement=True),
+    Column("id", String(80), nullable=False, unique=True),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text, nullable=True),
+    # What it was made with, as JSON: whoever resumes it must send the same texts under the same rules.
+    Column("settings", Text, nullable=False),
+    # What was found in each source of recipients, as JSON.
+    Column("sources", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=True),
+    Column("ended_at", BigInteger, nullable=True),
+)
+
+#: Whoever sends texts of a campaign. What a worker has claimed is in doubt once its time has run out.
+workers = Table(
+    "pidj_workers",
+    metadata,
+    Column("number", _RowId, primary_key=True, autoincrement=True),
+    # Machine and process, so that on the same machine a dead one is known to be dead at once.
+    Column("identity", String(200), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+recipients = Table(
+    "pidj_recipients",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("campaign", _RowId, ForeignKey(campaigns.c.number), nullable=False),
+    Column("phone_number", String(20), nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("text_body", Text, nullable=True),
+    Column("segments", SmallInteger, nullable=False),
+    Column("time_zone", String(64), nullable=True),
+    Column("contact_id", String(80), nullable=True),
+    Column("state", String(12), nullable=False),
+    # When a pending one may be texted.
+    Column("due_at", BigInteger, nullable=True),
+    Column("attempts", Integer, nullable=False),
+    # Grows with every claim and whenever a claim is taken away, so that a worker that was thought dead cannot settle.
+    Column("fence", Integer, nullable=False),
+    Column("worker", _RowId, nullable=True),
+    Column("claimed_at", BigInteger, nullable=True),
+    Column("settled_at", BigInteger, nullable=True),
+    Column("took", BigInteger, nullable=True),
+    Column("cause", String(40), nullable=True),
+    Column("error", Text, nullable=True),
+    Index("pidj_recipients_number", "campaign", "phone_number", unique=True),
+)
+
+# Most rows of a large campaign are in a final state most of the time; no index has to carry those.
+for _state, _columns in {
+    "ready": ("campaign", "id"),
+    "pending": ("campaign", "due_at", "id"),
+    "sending": ("worker", "id"),
+    "in_doubt": ("campaign", "id"),
+}.items():
+    _where = text(f"state = '{_state}'")
+    Index(
+        f"pidj_recipients_{_state}",
+        *(recipients.c[name] for name in _columns),
+        sqlite_where=_where,
+        postgresql_where=_where,
+    )
+
+#: What happened to a campaign, and who decided it.
+campaign_log = Table(
+    "pidj_campaign_log",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("campaign", _RowId, ForeignKey(campaigns.c.number), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("what", String(20), nullable=False),
+    Column("who", String(200), nullable=False),
+    Column("recipient", _RowId, nullable=True),
+    Column("detail", Text, nullable=True),
+    Index("pidj_campaign_log_campaign", "campaign", "id"),
+)
+
+#: What to do to come from a version to the next one: tables that are new in it, then statements.
+UPGRADES: Final[Mapping[int, tuple[tuple[Table, ...], tuple[str, ...]]]] = {
+    1: ((campaigns, workers, recipients, campaign_log), ()),
+}
 
 
 def version_of(connection: Connection) -> int | None:
@@ -130,7 +231,9 @@ def create(connection: Connection) -> None:
         connection.execute(meta.insert().values(name="schema", value=str(VERSION)))
         return
     for step in range(version, VERSION):
-        for statement in UPGRADES[step]:
+        tables, statements = UPGRADES[step]
+        metadata.create_all(connection, tables=tables, checkfirst=False)
+        for statement in statements:
             connection.exec_driver_sql(statement)
     if version < VERSION:
         connection.execute(meta.update().where(meta.c.name == "schema").values(value=str(VERSION)))

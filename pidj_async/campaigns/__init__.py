@@ -1,0 +1,1 @@
+"""Campaigns: text many people, nobody twice, nobody who said STOP."""
