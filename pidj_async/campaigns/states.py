@@ -17,9 +17,9 @@ A recipient::
 A campaign::
 
     LOADING  recipients are being added  -> RUNNING | CANCELLED
-    RUNNING  whoever runs it may claim   -> PAUSED | DONE | CANCELLED | LOADING
-    PAUSED   nobody may                  -> RUNNING | CANCELLED | LOADING
-    DONE     nothing is left to claim    -> RUNNING | LOADING                 (recipients were added or resolved)
+    RUNNING  whoever runs it may claim   -> PAUSED | DONE | CANCELLED
+    PAUSED   nobody may                  -> RUNNING | CANCELLED
+    DONE     nothing is left to claim    -> RUNNING            (recipients were added, or resolved to be sent again)
     CANCELLED                            ends it; texts under way are still settled
 """
 
@@ -104,9 +104,9 @@ FINAL: Final = frozenset(state for state, after in TRANSITIONS.items() if not af
 _C = CampaignState
 CAMPAIGN_TRANSITIONS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = {
     _C.LOADING: frozenset({_C.RUNNING, _C.CANCELLED}),
-    _C.RUNNING: frozenset({_C.PAUSED, _C.DONE, _C.CANCELLED, _C.LOADING}),
-    _C.PAUSED: frozenset({_C.RUNNING, _C.CANCELLED, _C.LOADING}),
-    _C.DONE: frozenset({_C.RUNNING, _C.LOADING}),
+    _C.RUNNING: frozenset({_C.PAUSED, _C.DONE, _C.CANCELLED}),
+    _C.PAUSED: frozenset({_C.RUNNING, _C.CANCELLED}),
+    _C.DONE: frozenset({_C.RUNNING}),
     _C.CANCELLED: frozenset(),
 }
 """What may follow each state of a campaign."""
