@@ -6,8 +6,8 @@ import getpass
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 import attrs
@@ -18,22 +18,26 @@ from pidj_async.campaigns.ledger import Ledger
 from pidj_async.campaigns.preflight import load, temporary_ledger
 from pidj_async.campaigns.runner import CampaignOutcome, Runner, RunnerOptions
 from pidj_async.campaigns.settings import CampaignSettings
-from pidj_async.campaigns.states import CampaignState, RecipientState
-from pidj_async.errors import ConfigurationError
+from pidj_async.campaigns.states import FINAL, CampaignState, RecipientState
+from pidj_async.errors import ConfigurationError, PidjError
 from pidj_async.pacing import Pacer
 from pidj_async.suppressions import suppressed_among
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from pidj_async.campaigns.preflight import PreflightReport
     from pidj_async.campaigns.records import CampaignRecord, CampaignStatus, LogEntry, RecipientRecord
     from pidj_async.campaigns.sources import Source
     from pidj_async.client import Pidj
     from pidj_async.store import Store
 
-__all__ = ["Campaign", "Progress"]
+__all__ = ["Campaign", "Outcomes", "Progress"]
 
 _RATE_WINDOW: Final = 10.0
 _PAGE: Final = 1_000
+_MOST_WAITING: Final = 1_000
+_WATCH_EVERY: Final = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -283,54 +287,48 @@ class Campaign:
             ConfigurationError: There is no client, nobody was added, or the campaign was cancelled.
             StoreError: The ledger cannot be written. What was under way will be in doubt.
         """
-        runner, before = await self._begin(concurrency, on_outcome)
+        return await self._run(concurrency, on_outcome, on_progress, lambda: False)
+
+    async def _run(
+        self,
+        concurrency: int | None,
+        on_outcome: Callable[[CampaignOutcome], object] | None,
+        on_progress: Callable[[Progress], object] | None,
+        is_held: Callable[[], bool],
+    ) -> CampaignStatus:
+        runner, before = await self._begin(concurrency, on_outcome, is_held)
+        problem: PidjError | None = None
         try:
             async with anyio.create_task_group() as group:
                 if on_progress is not None:
-                    group.start_soon(self._watch, runner, before, on_progress)
-                await runner.run()
+                    group.start_soon(_watch, runner, before, on_progress)
+                try:
+                    await runner.run()
+                except PidjError as error:  # not in a group of one
+                    problem = error
                 group.cancel_scope.cancel()
         finally:
             self._runner = None
+        if problem is not None:
+            raise problem
         return await self.status()
 
-    async def outcomes(self, *, concurrency: int | None = None) -> AsyncIterator[CampaignOutcome]:
+    def outcomes(self, *, concurrency: int | None = None) -> Outcomes:
         """Run the campaign, and go through the outcomes as they are committed.
 
-        Leaving the loop early stops the campaign as `stop` does. Outcomes that nobody took are in the ledger.
+        ::
+
+            async with campaign.outcomes() as outcomes:
+                async for outcome in outcomes:
+                    ...
+
+        Leaving early stops the campaign as `stop` does. Outcomes that nobody took are in the ledger. While a thousand
+        outcomes wait to be taken, nothing more is claimed.
 
         Args:
             concurrency: See `run`.
         """
-        waiting: deque[CampaignOutcome] = deque()
-        news = anyio.Event()
-        problem: list[Exception] = []
-
-        def take(outcome: CampaignOutcome) -> None:
-            waiting.append(outcome)
-            news.set()
-
-        async def work() -> None:
-            try:
-                await self.run(concurrency=concurrency, on_outcome=take)
-            except Exception as error:  # noqa: BLE001  raised below, in the caller's loop
-                problem.append(error)
-
-        background = Background(work, f"pidj campaign {self._id}")
-        try:
-            while True:
-                while waiting:
-                    yield waiting.popleft()
-                if background.is_done:
-                    break
-                news = anyio.Event()
-                if not waiting:
-                    await background.wait_or(news)
-            if problem:
-                raise problem[0]
-        finally:
-            self.stop()
-            await background.wait()
+        return Outcomes(self, concurrency)
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when what is in the air has come back. For signal handlers."""
@@ -345,7 +343,10 @@ class Campaign:
             self._runner.abort()
 
     async def _begin(
-        self, concurrency: int | None, on_outcome: Callable[[CampaignOutcome], object] | None
+        self,
+        concurrency: int | None,
+        on_outcome: Callable[[CampaignOutcome], object] | None,
+        is_held: Callable[[], bool],
     ) -> tuple[Runner, CampaignStatus]:
         if self._client is None:
             msg = f"campaign {self._id!r} has no client to send with; pass client=Pidj(...)"
@@ -375,6 +376,7 @@ class Campaign:
             opening=make_opening(self._settings.hours),
             options=RunnerOptions(concurrency=concurrency),
             on_outcome=on_outcome,
+            is_held=is_held,
         )
         if self._stopped:
             self._runner.stop()
@@ -438,6 +440,98 @@ class Campaign:
         else:
             self._record = await self._ledger.find(self._id) or self._record
         return self._record
+
+
+class Outcomes(AsyncIterator[CampaignOutcome]):
+    """The outcomes of a campaign that runs while they are taken. See `Campaign.outcomes`.
+
+    Attributes:
+        status: How far the campaign was when it ended; ``None`` before.
+    """
+
+    def __init__(self, campaign: Campaign, concurrency: int | None) -> None:
+        self.status: CampaignStatus | None = None
+        self._campaign = campaign
+        self._concurrency = concurrency
+        self._waiting: deque[CampaignOutcome] = deque()
+        self._news = anyio.Event()
+        self._background: Background | None = None
+        self._ended = False
+        self._problem: Exception | None = None
+
+    def __aiter__(self) -> Outcomes:
+        return self
+
+    async def __anext__(self) -> CampaignOutcome:
+        if self._background is None and not self._ended:
+            self._background = Background(self._work, f"pidj campaign {self._campaign.id}")
+        while not self._waiting:
+            if self._ended:
+                problem, self._problem = self._problem, None
+                if problem is not None:
+                    raise problem
+                raise StopAsyncIteration
+            self._news = anyio.Event()
+            await self._news.wait()
+        return self._waiting.popleft()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop the campaign, and wait for what is in the air."""
+        if self._background is not None and not self._ended:
+            self._campaign.stop()
+            await self._background.wait()
+        self._ended = True
+
+    async def _work(self) -> None:
+        try:
+            self.status = await self._campaign._run(  # noqa: SLF001  one of the two classes of this module
+                self._concurrency, self._take, None, lambda: len(self._waiting) > _MOST_WAITING
+            )
+        except Exception as error:  # noqa: BLE001  raised to whoever takes the outcomes
+            self._problem = error
+        finally:
+            self._ended = True
+            self._news.set()
+
+    def _take(self, outcome: CampaignOutcome) -> None:
+        self._waiting.append(outcome)
+        self._news.set()
+
+
+async def _watch(runner: Runner, before: CampaignStatus, on_progress: Callable[[Progress], object]) -> None:
+    """Tell how it is going, about twice a second."""
+    history: deque[tuple[float, int]] = deque()
+    while True:
+        counts = {state: before.counts[state] + runner.seen[state] for state in RecipientState if state in FINAL}
+        counts[RecipientState.IN_DOUBT] = before.counts[RecipientState.IN_DOUBT] + runner.seen[RecipientState.IN_DOUBT]
+        counts[RecipientState.PENDING] = max(0, before.counts[RecipientState.PENDING] + runner.deferred)
+        counts[RecipientState.SENDING] = runner.in_flight
+        ready = counts[RecipientState.READY] = max(0, before.recipients - sum(counts.values()))
+        now = anyio.current_time()
+        history.append((now, runner.seen[RecipientState.SENT] + runner.seen[RecipientState.REJECTED]))
+        while now - history[0][0] > _RATE_WINDOW:
+            history.popleft()
+        elapsed = now - history[0][0]
+        rate = (history[-1][1] - history[0][1]) / elapsed if elapsed > 0 else 0.0
+        on_progress(
+            Progress(
+                counts={state: counts[state] for state in RecipientState},
+                rate=rate,
+                eta=(ready + runner.in_flight) / rate if rate > 0 and not counts[RecipientState.PENDING] else None,
+                limit=runner.limit,
+                in_flight=runner.in_flight,
+                waiting_for=runner.waiting_for,
+            )
+        )
+        await anyio.sleep(_WATCH_EVERY)
 
 
 def _who() -> str:

@@ -115,6 +115,7 @@ class Runner:
         opening: Says when somebody may be texted.
         options: How it works.
         on_outcome: Called for each outcome, once it is committed.
+        is_held: Says whether to claim nothing for now, because outcomes are not taken fast enough.
     """
 
     def __init__(
@@ -128,8 +129,10 @@ class Runner:
         opening: Opening,
         options: RunnerOptions,
         on_outcome: Callable[[CampaignOutcome], object] | None = None,
+        is_held: Callable[[], bool] = lambda: False,
     ) -> None:
         self.seen: Counter[RecipientState] = Counter()
+        self.deferred = 0
         self.next_due: datetime | None = None
         self._ledger = ledger
         self._client = client.with_options(retry=NO_RETRIES)
@@ -140,6 +143,7 @@ class Runner:
         self._opening = opening
         self._options = options
         self._on_outcome = on_outcome
+        self._is_held = is_held
         self._worker = 0
         self._flying: dict[int, _Flight] = {}
         self._finished: list[_Flight] = []
@@ -160,6 +164,22 @@ class Runner:
     def in_flight(self) -> int:
         """How many texts are claimed and not settled."""
         return len(self._flying) + len(self._finished)
+
+    @property
+    def limit(self) -> int:
+        """How many texts the pace allows at a time."""
+        return min(self._options.concurrency, self._pacer.limit)
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What everything waits for, in words; ``None`` if it does not."""
+        if self._failing_since is not None:
+            return "the store, which cannot be written"
+        if (held_up := self._pacer.waiting_for) is not None:
+            return held_up
+        if self.next_due is not None and not self._flying:
+            return f"the hours of the next recipients: {self.next_due:%Y-%m-%d %H:%M} UTC"
+        return None
 
     def stop(self) -> None:
         """Claim nothing more, and end when what is in the air has come back."""
@@ -266,12 +286,15 @@ class Runner:
         """How many texts may be claimed now."""
         if self._stopping or self._over or self._pause_reason is not None or now < self._look_at:
             return 0
+        if self._is_held():
+            return 0
         # What is finished is settled in the same transaction, so it takes no room any more.
         return max(0, min(self._options.concurrency - len(self._flying), self._pacer.room()))
 
     async def _consider(self, turn: Turn, limit: int, now: float) -> None:
         """Draw the conclusions from a turn."""
         self.seen[RecipientState.SUPPRESSED] += turn.suppressed
+        self.deferred += turn.deferred - turn.woken
         if turn.state is not CampaignState.RUNNING:
             self._over = True
             return
