@@ -26,7 +26,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, 
 from pidj_async._fields import IdKind, PhoneNumberKind
 from pidj_async._masking import mask_phone_number
 from pidj_async.errors import InvalidRequestError
-from pidj_async.store.engine import insert_if_new
+from pidj_async.store.engine import Purpose, exclusively, insert_if_new
 from pidj_async.store.schema import suppressions
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ def apply_changes(connection: Connection, changes: Iterable[Change]) -> None:
     }
     if not last:
         return
+    exclusively(connection, Purpose.SUPPRESSIONS)  # a campaign's claim is before this, or sees it
     new = insert_if_new(connection, suppressions)
     by_event = new.excluded.event_id.is_not(None)
     later = or_(suppressions.c.event_id.is_(None), suppressions.c.event_id < new.excluded.event_id)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Protocol
 
 import attrs
 
 from pidj_async._masking import mask_phone_number, mask_text
 from pidj_async.campaigns.states import CampaignState, RecipientState
 
-__all__ = ["CampaignRecord", "CampaignStatus", "Claim", "LogEntry", "NewRecipient", "RecipientRecord", "Settlement"]
+__all__ = [
+    "AddResult",
+    "CampaignRecord",
+    "CampaignStatus",
+    "Claim",
+    "LogEntry",
+    "NewRecipient",
+    "RecipientRecord",
+    "Settlement",
+    "SourceProblem",
+    "Turn",
+]
 
 
 def _masked(number: str | None) -> str:
@@ -36,6 +48,33 @@ class NewRecipient:
     text_body: str | None = attrs.field(default=None, repr=mask_text)
     time_zone: str | None = None
     contact_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class AddResult:
+    """What became of recipients that were to be added.
+
+    Attributes:
+        added: How many are new.
+        known: How many had been added before, from the same line.
+        duplicates: The lines of those whose number another line had before.
+    """
+
+    added: int
+    known: int
+    duplicates: tuple[int, ...]
+
+
+class SourceProblem(Protocol):
+    """A line of a source that could not be used."""
+
+    @property
+    def line(self) -> int:
+        """Its number, from 1."""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with it, numbers masked."""
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +117,39 @@ class Settlement:
     cause: str | None = None
     error: str | None = None
     took: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Turn:
+    """What one transaction of a worker has brought.
+
+    Attributes:
+        claims: What it may send now.
+        refused: The ids of settlements that came too late: the claim had been taken away. They are in the campaign's
+            log, with what they would have been.
+        state: What the campaign is about, at the time of this transaction. Only of a running one is anything claimed.
+        reason: Why it is paused or cancelled.
+        ended: Whether the campaign's end has passed, by the store's clock. Nothing is claimed after it.
+        lease_left: For how many seconds the worker has got its claims, counted from the transaction. Whoever has not
+            come back by then must send nothing more.
+        suppressed: How many would have been claimed, but want no texts.
+        deferred: How many would have been claimed, but may not be texted at this hour.
+        woken: How many whose hours have come are ready again.
+        next_due: When the next pending one may be texted. Looked up only if nothing was claimed.
+        open: Whether anybody is pending, ready or being sent to. Looked up only if nothing was claimed; else `True`.
+    """
+
+    claims: tuple[Claim, ...]
+    refused: tuple[int, ...]
+    state: CampaignState
+    reason: str | None
+    ended: bool
+    lease_left: float
+    suppressed: int = 0
+    deferred: int = 0
+    woken: int = 0
+    next_due: datetime | None = None
+    open: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -129,7 +201,8 @@ class CampaignRecord:
         state: What it is about.
         reason: Why it is paused or cancelled, if somebody said so.
         settings: What it was made with, as JSON values.
-        sources: What was found in each source: ``lines``, ``invalid``, ``duplicate`` and some ``problems``.
+        sources: What was found in each source: ``complete`` (whether it was read to its end), ``lines``, ``invalid``,
+            ``duplicate``, and some ``problems`` (pairs of line and reason).
         created_at: When it was made.
         started_at: When it first ran.
         ended_at: When it was done or cancelled.
@@ -185,7 +258,7 @@ class LogEntry:
 
     Attributes:
         at: When, UTC.
-        what: In a word: ``created``, ``running``, ``paused``, ``cancelled``, ``done``, ``resolved``, ``late``, ``swept``.
+        what: In a word: ``created``, a state of the campaign, ``resolved``, ``late``, ``swept``.
         who: The person or worker.
         recipient_id: Whom it was about, if about one.
         detail: More, numbers masked.

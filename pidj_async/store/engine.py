@@ -22,7 +22,7 @@ from sqlalchemy.pool import QueuePool
 
 from pidj_async.errors import ConfigurationError
 
-__all__ = ["READ_ONLY", "Purpose", "exclusively", "insert_if_new", "now", "open_engine", "take_ids"]
+__all__ = ["READ_ONLY", "Purpose", "exclusively", "insert_if_new", "now", "open_engine", "take_ids", "together"]
 
 READ_ONLY: Final = "pidj_read_only"
 """The execution option of a connection that will not write."""
@@ -41,6 +41,11 @@ class Purpose(enum.IntEnum):
     INSERT_EVENTS = 2
     #: So that two workers cannot both find that nobody works on a phone number.
     CLAIM_EVENTS = 3
+    #: So that a text that is claimed while somebody opts out is either claimed before that is committed, or not at all.
+    #: Held `together` by those who claim. Whoever takes `INSERT_EVENTS` too takes that first; a claim takes this first.
+    SUPPRESSIONS = 4
+    #: So that nobody is added to a campaign twice, and none is done while somebody is being added.
+    ADD_RECIPIENTS = 5
 
 
 _NAMESPACE: Final = int.from_bytes(b"pidj")  # advisory locks are numbers that all programs on a database share
@@ -57,7 +62,19 @@ def exclusively(connection: Connection, purpose: Purpose) -> None:
         connection.execute(_LOCK, {"namespace": _NAMESPACE, "purpose": int(purpose)})
 
 
+def together(connection: Connection, purpose: Purpose) -> None:
+    """Wait until no other transaction has this purpose `exclusively`, and keep it from that until this one ends.
+
+    Args:
+        connection: In a transaction that may write.
+        purpose: What for.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_SHARED_LOCK, {"namespace": _NAMESPACE, "purpose": int(purpose)})
+
+
 _LOCK = text("SELECT pg_advisory_xact_lock(:namespace, :purpose)")
+_SHARED_LOCK = text("SELECT pg_advisory_xact_lock_shared(:namespace, :purpose)")
 _NOW = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 

@@ -1,0 +1,326 @@
+"""Every change of a recipient's state, each checked against `states.TRANSITIONS`.
+
+Each function runs inside a transaction, and changes a bounded number of rows; whoever wants more calls again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import BigInteger, Integer, String, Text, bindparam, func, literal_column, null, select
+
+from pidj_async.campaigns.states import RecipientState, check_transition
+from pidj_async.store.rows import Query, as_json, ids_of, rows_of
+from pidj_async.store.schema import recipients
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, Update
+    from sqlalchemy.types import TypeEngine
+
+    from pidj_async.campaigns.records import Settlement
+
+__all__ = [
+    "BATCH",
+    "cancel_some",
+    "change",
+    "claim",
+    "defer",
+    "expire_some",
+    "in_state",
+    "lose",
+    "resolve_some",
+    "settle",
+    "suppress",
+    "wake_some",
+]
+
+BATCH: Final = 2_000
+"""How many rows a transaction changes at most."""
+
+WORKER_LOST: Final = "worker-lost"
+"""The cause of what is in doubt because whoever had claimed it never said what became of it."""
+
+_LOST: Final = "whoever was sending it died, or was not heard of for too long"
+_MAX_CAUSE: Final = 40
+_MAX_ERROR: Final = 2_000
+
+_GIVEN: Final[dict[str, TypeEngine[Any]]] = {
+    "id": BigInteger(),
+    "fence": Integer(),
+    "state": String(),
+    "cause": String(),
+    "error": Text(),
+    "took": BigInteger(),
+}
+
+
+def in_state(state: RecipientState) -> ColumnElement[bool]:
+    """The condition that a row is in a state; written out, because that is what makes a partial index fit."""
+    return recipients.c.state == literal_column(f"'{state}'")
+
+
+def change(before: RecipientState, after: Iterable[RecipientState], **values: object) -> Update:
+    """The statement that changes rows from one state to another. The only one there is.
+
+    Args:
+        before: The state in which rows must be.
+        after: The state to come; several, if `values` has a column ``state`` that says which.
+        values: What else changes.
+
+    Raises:
+        ValueError: A change is not in the table of states.
+    """
+    wanted = frozenset(after)
+    for one in wanted:
+        check_transition(before, one)
+    if "state" not in values:
+        (state,) = wanted
+        values["state"] = literal_column(f"'{state}'")
+    return recipients.update().where(in_state(before)).values(**values)
+
+
+# --- what a worker does -------------------------------------------------------------------------------------------
+
+
+@cache
+def _claim(dialect: str) -> Update:
+    return change(
+        RecipientState.READY,
+        {RecipientState.SENDING},
+        fence=recipients.c.fence + 1,
+        attempts=recipients.c.attempts + 1,
+        worker=bindparam("by"),
+        claimed_at=bindparam("now"),
+        settled_at=null(),
+        took=null(),
+        cause=null(),
+        error=null(),
+    ).where(recipients.c.id.in_(ids_of(dialect, "ids")))
+
+
+def claim(connection: Connection, ids: Sequence[int], *, worker: int, now: int) -> None:
+    """READY -> SENDING. The rows are the transaction's own."""
+    connection.execute(_claim(connection.dialect.name), {"ids": as_json(ids), "by": worker, "now": now})
+
+
+@cache
+def _settle(dialect: str) -> Update:
+    given = rows_of(dialect, "given", _GIVEN)
+    return change(
+        RecipientState.SENDING,
+        frozenset(SETTLED),
+        state=given.c.state,
+        settled_at=bindparam("now"),
+        cause=given.c.cause,
+        error=given.c.error,
+        took=given.c.took,
+    ).where(recipients.c.id == given.c.id, recipients.c.fence == given.c.fence, recipients.c.worker == bindparam("by"))
+
+
+SETTLED: Final = frozenset(
+    {
+        RecipientState.SENT,
+        RecipientState.REJECTED,
+        RecipientState.IN_DOUBT,
+        RecipientState.READY,
+        RecipientState.SUPPRESSED,
+    }
+)
+"""What a worker may say has become of its claim."""
+
+
+@cache
+def _as_they_are(dialect: str) -> Query:
+    columns = (recipients.c.id, recipients.c.fence, recipients.c.worker, recipients.c.state)
+    return Query(select(*columns).where(recipients.c.id.in_(ids_of(dialect, "ids"))))
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement], *, worker: int, now: int) -> list[Settlement]:
+    """SENDING -> what became of it.
+
+    Settling twice does no harm: whoever cannot know whether a transaction was committed may give all again.
+
+    Returns:
+        Those that came too late.
+
+    Raises:
+        ValueError: There is one that no claim can come to, or two of one claim.
+    """
+    if not settlements:
+        return []
+    for state in {one.state for one in settlements}:
+        check_transition(RecipientState.SENDING, state)
+    if len({one.id for one in settlements}) < len(settlements):
+        msg = "there are two settlements of one claim"
+        raise ValueError(msg)
+    given = [
+        (
+            one.id,
+            one.fence,
+            one.state,
+            None if one.cause is None else storable(one.cause)[:_MAX_CAUSE],
+            None if one.error is None else storable(one.error)[:_MAX_ERROR],
+            one.took,
+        )
+        for one in settlements
+    ]
+    values = {"given": as_json(given), "by": worker, "now": now}
+    dialect = connection.dialect.name
+    if connection.execute(_settle(dialect), values).rowcount == len(settlements):
+        return []
+    found = _as_they_are(dialect)(connection, {"ids": as_json([one.id for one in settlements])})
+    settled = {id: (fence, by, state) for id, fence, by, state in found}  # noqa: A001
+    return [one for one in settlements if settled.get(one.id) != (one.fence, worker, one.state)]
+
+
+@cache
+def _suppress(dialect: str) -> Update:
+    return change(
+        RecipientState.READY,
+        {RecipientState.SUPPRESSED},
+        settled_at=bindparam("now"),
+        cause=literal_column("'opt-out'"),
+        error=null(),
+    ).where(recipients.c.id.in_(ids_of(dialect, "ids")))
+
+
+def suppress(connection: Connection, ids: Sequence[int], *, now: int) -> None:
+    """READY -> SUPPRESSED. The rows are the transaction's own."""
+    if ids:
+        connection.execute(_suppress(connection.dialect.name), {"ids": as_json(ids), "now": now})
+
+
+@cache
+def _defer(dialect: str) -> Update:
+    given = rows_of(dialect, "given", {"id": BigInteger(), "due_at": BigInteger()})
+    return change(RecipientState.READY, {RecipientState.PENDING}, due_at=given.c.due_at).where(
+        recipients.c.id == given.c.id
+    )
+
+
+def defer(connection: Connection, due: Sequence[tuple[int, int]]) -> None:
+    """READY -> PENDING until a time each, in microseconds. The rows are the transaction's own."""
+    if due:
+        connection.execute(_defer(connection.dialect.name), {"given": as_json(due)})
+
+
+_DUE: Final = (
+    select(recipients.c.id)
+    .where(
+        recipients.c.campaign == bindparam("of"),
+        in_state(RecipientState.PENDING),
+        recipients.c.due_at <= bindparam("now"),
+    )
+    .order_by(recipients.c.due_at, recipients.c.id)
+    .limit(BATCH)
+    .with_for_update(skip_locked=True)
+)
+_WAKE: Final = change(RecipientState.PENDING, {RecipientState.READY}, due_at=null()).where(recipients.c.id.in_(_DUE))
+
+
+def wake_some(connection: Connection, campaign: int, *, now: int) -> int:
+    """PENDING -> READY, of those that are due, and return how many."""
+    return connection.execute(_WAKE, {"of": campaign, "now": now}).rowcount
+
+
+# --- what a campaign's end does -----------------------------------------------------------------------------------
+
+
+def _leave_waiting(before: RecipientState, after: RecipientState) -> Update:
+    some = (
+        select(recipients.c.id)
+        .where(recipients.c.campaign == bindparam("of"), in_state(before))
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    gone = change(before, {after}, settled_at=bindparam("now"), due_at=null())
+    return gone.where(recipients.c.id.in_(some))
+
+
+_CANCEL: Final = tuple(
+    _leave_waiting(before, RecipientState.CANCELLED) for before in (RecipientState.READY, RecipientState.PENDING)
+)
+_EXPIRE: Final = tuple(
+    _leave_waiting(before, RecipientState.EXPIRED) for before in (RecipientState.READY, RecipientState.PENDING)
+)
+
+
+def cancel_some(connection: Connection, campaign: int, *, now: int) -> int:
+    """READY, PENDING -> CANCELLED, and return how many."""
+    return sum(connection.execute(one, {"of": campaign, "now": now}).rowcount for one in _CANCEL)
+
+
+def expire_some(connection: Connection, campaign: int, *, now: int) -> int:
+    """READY, PENDING -> EXPIRED, and return how many."""
+    return sum(connection.execute(one, {"of": campaign, "now": now}).rowcount for one in _EXPIRE)
+
+
+# --- what is in doubt ---------------------------------------------------------------------------------------------
+
+_LOSE: Final = change(
+    RecipientState.SENDING,
+    {RecipientState.IN_DOUBT},
+    fence=recipients.c.fence + 1,
+    settled_at=bindparam("now"),
+    cause=literal_column(f"'{WORKER_LOST}'"),
+    error=literal_column(f"'{_LOST}'"),
+).where(recipients.c.worker == bindparam("by"))
+
+
+def lose(connection: Connection, worker: int, *, now: int) -> dict[int, int]:
+    """SENDING -> IN_DOUBT, of a worker whose time is over, and return how many of each campaign.
+
+    The rows of one worker are bounded by its concurrency.
+    """
+    query = select(recipients.c.campaign, func.count()).group_by(recipients.c.campaign)
+    found = query.where(in_state(RecipientState.SENDING), recipients.c.worker == worker)
+    counts = {campaign: count for campaign, count in connection.execute(found)}  # noqa: C416  no pair to a checker
+    if counts:
+        connection.execute(_LOSE, {"by": worker, "now": now})
+    return counts
+
+
+RESOLVED: Final = frozenset({RecipientState.SENT, RecipientState.READY, RecipientState.ABANDONED})
+"""What a person may decide about a text in doubt."""
+
+
+def resolve_some(
+    connection: Connection, campaign: int, to: RecipientState, *, ids: Collection[int] | None, after: int, now: int
+) -> list[int]:
+    """IN_DOUBT -> what a person has decided.
+
+    Args:
+        connection: In a transaction that writes.
+        campaign: Its number.
+        to: What is decided.
+        ids: Of these; of all, if ``None``.
+        after: Of those with higher ids than this.
+        now: The time, in microseconds.
+
+    Returns:
+        Their ids, ascending; as many as `BATCH` if there may be more.
+    """
+    query = (
+        select(recipients.c.id)
+        .where(recipients.c.campaign == campaign, in_state(RecipientState.IN_DOUBT), recipients.c.id > after)
+        .order_by(recipients.c.id)
+        .limit(BATCH)
+        .with_for_update()
+    )
+    dialect = connection.dialect.name
+    if ids is not None:
+        query = query.where(recipients.c.id.in_(ids_of(dialect, "ids")))
+    found = list(connection.execute(query, {"ids": as_json(sorted(ids))} if ids is not None else {}).scalars())
+    if found:
+        decided = change(RecipientState.IN_DOUBT, {to}, settled_at=now)
+        connection.execute(decided.where(recipients.c.id.in_(ids_of(dialect, "ids"))), {"ids": as_json(found)})
+    return found
+
+
+def storable(text: str) -> str:
+    """Replace what PostgreSQL does not keep in a text, on both databases."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
