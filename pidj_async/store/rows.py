@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import JSON, BigInteger, bindparam, cast, func, select
+from sqlalchemy import JSON, BigInteger, bindparam, cast, func, literal_column, select
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select, Subquery
@@ -43,7 +43,10 @@ def rows_of(dialect: str, parameter: str, columns: Mapping[str, TypeEngine[Any]]
         ]
     else:
         value = func.json_each(bindparam(parameter)).table_valued("value").c.value
-        cells = [func.json_extract(value, f"$[{index}]", type_=kind) for index, kind in enumerate(columns.values())]
+        cells = [
+            func.json_extract(value, literal_column(f"'$[{index}]'"), type_=kind)
+            for index, kind in enumerate(columns.values())
+        ]
     return select(*(cell.label(name) for cell, name in zip(cells, columns, strict=True))).subquery(parameter)
 
 

@@ -116,7 +116,12 @@ def _settle(dialect: str) -> Update:
         cause=given.c.cause,
         error=given.c.error,
         took=given.c.took,
-    ).where(recipients.c.id == given.c.id, recipients.c.fence == given.c.fence, recipients.c.worker == bindparam("by"))
+    ).where(
+        recipients.c.id == given.c.id,
+        recipients.c.fence == given.c.fence,
+        # Not by the index of a worker's rows: SQLite would go through the list once for each of them.
+        recipients.c.worker + literal_column("0") == bindparam("by"),
+    )
 
 
 SETTLED: Final = frozenset(

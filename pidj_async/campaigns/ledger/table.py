@@ -342,7 +342,7 @@ def _page(states: frozenset[RecipientState] | None) -> Query:
         query = query.where(recipients.c.campaign == bindparam("of"), in_state(state))
     else:
         # Not by the index of campaigns and numbers: the database would sort the whole campaign for each page.
-        query = query.where(recipients.c.campaign + 0 == bindparam("of", type_=BigInteger()))
+        query = query.where(recipients.c.campaign + literal_column("0") == bindparam("of"))
         if states is not None:
             query = query.where(recipients.c.state.in_(sorted(states)))
     return Query(query.order_by(recipients.c.id).limit(bindparam("limit")))
