@@ -10,7 +10,16 @@ import attrs
 from pidj_async._masking import mask_phone_number, mask_text
 from pidj_async.campaigns.states import CampaignState, RecipientState
 
-__all__ = ["CampaignRecord", "CampaignStatus", "Claim", "LogEntry", "NewRecipient", "RecipientRecord", "Settlement"]
+__all__ = [
+    "AddResult",
+    "CampaignRecord",
+    "CampaignStatus",
+    "Claim",
+    "LogEntry",
+    "NewRecipient",
+    "RecipientRecord",
+    "Settlement",
+]
 
 
 def _masked(number: str | None) -> str:
@@ -36,6 +45,21 @@ class NewRecipient:
     text_body: str | None = attrs.field(default=None, repr=mask_text)
     time_zone: str | None = None
     contact_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class AddResult:
+    """What became of recipients that were to be added.
+
+    Attributes:
+        added: How many are new.
+        known: How many had been added before, from the same line.
+        duplicates: The lines of those whose number another line had before.
+    """
+
+    added: int
+    known: int
+    duplicates: tuple[int, ...]
 
 
 @attrs.frozen(kw_only=True)
