@@ -5,6 +5,7 @@
     PidjError
      +- ConfigurationError (also a ValueError)    the client, receiver or command was set up wrongly
      +- InvalidRequestError (also a ValueError)   our side, before any I/O; names the field and the value
+     |   +- TemplateError                         a text with merge fields that cannot be read or filled in
      +- TransportError                            no usable reply
      |   +- NotSentError                          proven: nothing left this machine; repeating is harmless
      |   +- OutcomeUnknownError                   it may have been acted on
@@ -45,6 +46,7 @@ __all__ = [
     "ResponseError",
     "ServerError",
     "StoreError",
+    "TemplateError",
     "TransportError",
     "UnauthorizedWebhookError",
     "WebhookError",
@@ -90,6 +92,10 @@ class InvalidRequestError(PidjError, ValueError):
         self.field = field
         self.problem = problem
         self.value = value
+
+
+class TemplateError(InvalidRequestError):
+    """A text with merge fields that cannot be read, or not be filled in. `field` is then the merge field's name."""
 
 
 class TransportError(PidjError):
