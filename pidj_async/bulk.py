@@ -8,6 +8,7 @@ requests and outcomes exist at a time, however slowly they are consumed.
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -15,15 +16,19 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from pidj_async._background import Background
+from pidj_async.endpoints import endpoint_of
 from pidj_async.errors import InvalidRequestError, NotSentError, OutcomeUnknownError, PidjError
 from pidj_async.outcomes import Outcome, OutcomeState, outcome_state
+from pidj_async.pacing import Feedback, Pacer, feedback_of
 from pidj_async.requests import SendText
+from pidj_async.retries import NO_RETRIES
 from pidj_async.transports.base import Progress
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from pidj_async.client import Pidj
+    from pidj_async.models import TextSent
 
 __all__ = ["Bulk", "SendsMany"]
 
@@ -35,7 +40,7 @@ class SendsMany:
 
     _client: Pidj
 
-    def send_many(self, requests: Texts, *, concurrency: int = 100) -> Bulk:
+    def send_many(self, requests: Texts, *, concurrency: int = 100, pacer: Pacer | None = None) -> Bulk:
         """Send many texts, and get an outcome for each as soon as it is known.
 
         ::
@@ -50,6 +55,8 @@ class SendsMany:
             requests: `SendText` values or mappings of their arguments, as any iterable or async iterable. They are
                 taken one by one as they are needed.
             concurrency: How many are under way at a time. The transport's ``max_connections`` bounds it too.
+            pacer: Says how fast, to everybody who is given the same one; see `pidj_async.pacing`. Each try of a text
+                waits for its turn, and the client's deadline begins when that has come.
 
         Returns:
             What to iterate over. If you may leave the loop early, use it as ``async with`` as well; its `undelivered`
@@ -58,7 +65,7 @@ class SendsMany:
         Raises:
             ValueError: If `concurrency` is less than 1.
         """
-        return Bulk(self._client, requests, concurrency)
+        return Bulk(self._client, requests, concurrency, pacer)
 
 
 class Bulk(AsyncIterator[Outcome]):
@@ -69,13 +76,14 @@ class Bulk(AsyncIterator[Outcome]):
             request had been started by then is *unknown*, one that had not is *not sent*.
     """
 
-    def __init__(self, client: Pidj, requests: Texts, concurrency: int) -> None:
+    def __init__(self, client: Pidj, requests: Texts, concurrency: int, pacer: Pacer | None = None) -> None:
         if concurrency < 1:
             msg = f"concurrency must be at least 1; got {concurrency!r}"
             raise ValueError(msg)
         self._client = client
         self._requests = requests
         self._concurrency = concurrency
+        self._pacer = pacer
         self._running: _Running | None = None
         self._ended = False
         self.undelivered: list[Outcome] = []
@@ -87,7 +95,7 @@ class Bulk(AsyncIterator[Outcome]):
         if self._ended:
             raise StopAsyncIteration
         if self._running is None:
-            crew = _Crew(self._client, self._requests, self._concurrency, self.undelivered)
+            crew = _Crew(self._client, self._requests, self._concurrency, self._pacer, self.undelivered)
             self._running = _Running(crew)
         try:
             return await self._running.receive.receive()
@@ -154,9 +162,11 @@ class _Crew:
         client: Pidj,
         requests: Texts,
         concurrency: int,
+        pacer: Pacer | None,
         undelivered: list[Outcome],
     ) -> None:
         self._client = client
+        self._paced = None if pacer is None else _Paced(client, pacer)
         self._concurrency = concurrency
         self._hand_over, self.receive = anyio.create_memory_object_stream[Outcome](0)
         self._undelivered = undelivered
@@ -242,7 +252,10 @@ class _Crew:
     async def _outcome_of(self, index: int, item: SendText | Mapping[str, Any], progress: Progress) -> Outcome:
         try:
             request = item if isinstance(item, SendText) else _request_of(item)
-            result = await self._client.execute(request, progress=progress)
+            if self._paced is not None:
+                result = await self._paced.send(request, progress)
+            else:
+                result = await self._client.execute(request, progress=progress)
         except PidjError as error:
             return Outcome(index=index, request=item, state=outcome_state(error), error=error)
         except Exception as error:  # noqa: BLE001  a transport of the caller's may raise anything
@@ -259,6 +272,46 @@ class _Crew:
                     self._source.close()
             except Exception as error:  # noqa: BLE001  reported like any other failure of the source
                 self.source_error = self.source_error or error
+
+
+class _Paced:
+    """Sends at the pace of a `Pacer`, which has to see every try: so the tries are made here, not by the client."""
+
+    def __init__(self, client: Pidj, pacer: Pacer) -> None:
+        self._client = client
+        self._once = client.with_options(retry=NO_RETRIES)
+        self._pacer = pacer
+
+    async def send(self, request: SendText, progress: Progress) -> TextSent:
+        while True:
+            await self._turn()
+            feedback, retry_after = Feedback.NONE, None
+            try:
+                result = await self._once.execute(request, progress=progress)
+                feedback = Feedback.OK
+            except PidjError as error:
+                feedback, retry_after = feedback_of(error), getattr(error, "retry_after", None)
+                wait = self._wait_before_retry(request, progress, error)
+                if wait is None:
+                    raise
+            else:
+                return result
+            finally:
+                self._pacer.release(feedback, retry_after)
+            await anyio.sleep(wait)
+
+    async def _turn(self) -> None:
+        try:
+            await self._pacer.acquire(self._once.check_authorization)
+        except PidjError as error:
+            # Whatever became of the probe, it says of this text only that it was not sent.
+            msg = f"messages.send: Pidj takes no texts: {error}; nothing was sent"
+            raise NotSentError(msg) from error
+
+    def _wait_before_retry(self, request: SendText, progress: Progress, error: PidjError) -> float | None:
+        if outcome_state(error) is not OutcomeState.NOT_SENT:
+            return None  # whatever the policy says: the next try's error would speak of that try only
+        return self._client._wait_before_retry(endpoint_of(request), progress.attempts, error, math.inf)  # noqa: SLF001
 
 
 def _request_of(item: Mapping[str, Any]) -> SendText:

@@ -313,6 +313,7 @@ class Pidj(RootCalls):
             error = OutcomeUnknownError(f"{limit}; the request may have been acted on")
         else:
             error = NotSentError(f"{limit}; nothing was sent")
+        error.__cause__ = TimeoutError(limit)
         error.endpoint = row.name
         error.attempts = progress.attempts
         return error

@@ -15,15 +15,20 @@ import trio
 
 from pidj_async import (
     NO_RETRIES,
+    AuthenticationError,
     InvalidRequestError,
     NotSentError,
     Outcome,
     OutcomeState,
     Pidj,
     RefusedError,
+    RetryPolicy,
     SendText,
     ServerError,
 )
+from pidj_async.errors import PidjError
+from pidj_async.pacing import Pacer
+from pidj_async.retries import Backoff
 from pidj_async.sansio import WireRequest, WireResponse
 from pidj_async.transports import Progress
 from tests.recorder import Recorder, reply
@@ -242,3 +247,160 @@ async def test_no_text_is_sent_twice_over_real_sockets() -> None:
 
     assert states == {OutcomeState.ACCEPTED: 400, OutcomeState.UNKNOWN: 50, OutcomeState.NOT_SENT: 50}
     assert (len(seen), set(seen.values())) == (500, {1})
+
+
+# ---------------------------------------------------------------------------------------------------------- at a pace
+
+
+def paced_client(*steps: Step, retry: Any = NO_RETRIES) -> tuple[Pidj, Scripted]:
+    transport = Scripted(*steps)
+    return Pidj(account_key="key", token="token", transport=transport, retry=retry), transport
+
+
+async def test_two_loops_share_one_pace() -> None:
+    """Together they never have more under way than the pacer allows."""
+    most = 0
+    pacer = Pacer(concurrency=3)
+
+    async def step(request: WireRequest, progress: Progress) -> WireResponse:
+        nonlocal most
+        most = max(most, pacer.in_flight)
+        await anyio.lowlevel.checkpoint()
+        return replies()(request, progress)  # type: ignore[no-any-return]
+
+    pidj, transport = client(step)
+    states: Counter[OutcomeState] = Counter()
+
+    async def send() -> None:
+        states.update([one.state async for one in pidj.messages.send_many(texts(40), concurrency=20, pacer=pacer)])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(send)
+        group.start_soon(send)
+
+    assert ({OutcomeState.ACCEPTED: 80}, 80, 3, 0) == (states, len(transport.requests), most, pacer.in_flight)
+
+
+async def test_one_429_pauses_all_the_others() -> None:
+    """Until it is over, no other text starts; then all go, the throttled one again."""
+    times: list[float] = []
+
+    def step(request: WireRequest, progress: Progress) -> Any:
+        times.append(anyio.current_time())
+        answer = replies(429, {"retry-after": "0.1"}) if len(times) == 5 else replies()
+        return answer(request, progress)
+
+    pidj, _ = paced_client(step, retry=RetryPolicy(initial_delay=0.01))
+    pacer = Pacer(concurrency=1)
+    outcomes = [one async for one in pidj.messages.send_many(texts(20), concurrency=10, pacer=pacer)]
+
+    assert [OutcomeState.ACCEPTED] * 20 == [one.state for one in outcomes]
+    assert len(times) == 21
+    assert [gap >= 0.1 - 1e-6 for gap in (times[5] - times[4], times[4] - times[3])] == [True, False]
+
+
+async def test_every_try_waits_for_its_turn() -> None:
+    """A text is tried again as the client's policy says, each time in a turn of its own."""
+    times: list[float] = []
+
+    def step(request: WireRequest, progress: Progress) -> Any:
+        times.append(anyio.current_time())
+        return (not_sent if len(times) < 3 else replies())(request, progress)
+
+    pacer = Pacer(rate=20, burst=1)
+    pidj, _ = paced_client(step, retry=RetryPolicy(initial_delay=0.0))
+    outcomes = [one async for one in pidj.messages.send_many(texts(1), pacer=pacer)]
+
+    assert ([OutcomeState.ACCEPTED], 3, 0) == ([one.state for one in outcomes], len(times), pacer.in_flight)
+    assert times[2] - times[0] >= 2 / 20 - 0.01
+
+
+async def test_tries_end_as_the_policy_says() -> None:
+    """The last error is the outcome, and knows how many there were."""
+    pidj, transport = paced_client(not_sent, retry=RetryPolicy(max_attempts=3, initial_delay=0.0))
+    outcomes = [one async for one in pidj.messages.send_many(texts(1), pacer=Pacer())]
+
+    assert [(OutcomeState.NOT_SENT, 3)] == [(one.state, one.error and one.error.attempts) for one in outcomes]
+    assert len(transport.requests) == 3
+
+
+async def test_an_unknown_outcome_is_not_repeated_at_a_pace_either() -> None:
+    """Not even by a policy that repeats everything."""
+
+    def again(_: Any, __: int, ___: PidjError) -> Backoff:
+        return Backoff(0.0, 0.0)
+
+    pidj, transport = paced_client(lost, retry=again)
+    outcomes = [one async for one in pidj.messages.send_many(texts(3), pacer=Pacer())]
+
+    assert [OutcomeState.UNKNOWN] * 3 == [one.state for one in outcomes]
+    assert len(transport.requests) == 3
+
+
+async def test_while_pidj_is_down_no_text_is_used_to_find_out() -> None:
+    """After so many failures in a row only the harmless call goes out, until it is answered."""
+    calls: list[str] = []
+
+    def step(request: WireRequest, progress: Progress) -> Any:
+        calls.append(request.endpoint)
+        if len(calls) <= 4:
+            return lost(request, progress)
+        if len(calls) <= 6:
+            return replies(503)(request, progress)
+        return replies()(request, progress)
+
+    pidj, _ = paced_client(step)
+    pacer = Pacer(failures=4)
+    pacer._breaker.initial_delay = 0.01
+    states = Counter([one.state async for one in pidj.messages.send_many(texts(20), concurrency=1, pacer=pacer)])
+
+    assert ["messages.send"] * 4 + ["check_authorization"] * 3 + ["messages.send"] * 16 == calls
+    assert {OutcomeState.UNKNOWN: 4, OutcomeState.ACCEPTED: 16} == states
+
+
+@pytest.mark.parametrize(
+    "answer", [replies(401), lambda _, __: WireResponse(status_code=200, headers={}, content=b"x")]
+)
+async def test_texts_that_wait_for_a_pidj_that_says_no_are_not_sent(answer: Step) -> None:
+    """What the harmless call is told is the reason, and never taken for the fate of a text."""
+
+    def step(request: WireRequest, progress: Progress) -> Any:
+        return lost(request, progress) if request.endpoint == "messages.send" else answer(request, progress)
+
+    pidj, transport = paced_client(step)
+    pacer = Pacer(failures=1)
+    pacer._breaker.initial_delay = pacer._breaker.max_delay = 0.001
+    outcomes = [one async for one in pidj.messages.send_many(texts(3), concurrency=1, pacer=pacer)]
+
+    assert [OutcomeState.UNKNOWN, OutcomeState.NOT_SENT, OutcomeState.NOT_SENT] == [one.state for one in outcomes]
+    assert all("nothing was sent" in str(one.error) for one in outcomes[1:])
+    assert sum(request.endpoint == "messages.send" for request in transport.requests) == 1
+
+
+async def test_a_token_that_is_wrong_is_named_as_the_reason() -> None:
+    """The error of the harmless call is the cause of the text's."""
+
+    def step(request: WireRequest, progress: Progress) -> Any:
+        return lost(request, progress) if request.endpoint == "messages.send" else replies(401)(request, progress)
+
+    pidj, _ = paced_client(step)
+    pacer = Pacer(failures=1)
+    pacer._breaker.initial_delay = 0.001
+    outcomes = [one async for one in pidj.messages.send_many(texts(2), concurrency=1, pacer=pacer)]
+
+    assert isinstance(outcomes[1].error, NotSentError)
+    assert isinstance(outcomes[1].error.__cause__, AuthenticationError)
+
+
+async def test_leaving_a_paced_loop_gives_back_every_place() -> None:
+    """Those that were waiting for their turn are not sent, those under way unknown; the pacer is free again."""
+    pidj, _ = client(replies(), hangs(started=True))
+    pacer = Pacer(concurrency=2)
+
+    async with pidj.messages.send_many(texts(100), concurrency=5, pacer=pacer) as outcomes:
+        async for _ in outcomes:
+            await anyio.sleep(0.01)
+            break
+
+    states = Counter(one.state for one in outcomes.undelivered)
+    assert ({OutcomeState.UNKNOWN: 2, OutcomeState.NOT_SENT: 3}, 0) == (states, pacer.in_flight)
