@@ -15,7 +15,7 @@ import attrs
 from pidj_async._background import Background
 from pidj_async.campaigns.hours import make_opening
 from pidj_async.campaigns.ledger import Ledger
-from pidj_async.campaigns.preflight import load, temporary_ledger
+from pidj_async.campaigns.preflight import load, rehearsal
 from pidj_async.campaigns.runner import CampaignOutcome, Runner, RunnerOptions
 from pidj_async.campaigns.settings import CampaignSettings
 from pidj_async.campaigns.states import FINAL, CampaignState, RecipientState
@@ -127,12 +127,13 @@ class Campaign:
             check_consent=check_consent,
             max_in_doubt=max_in_doubt,
         )
-        self._set_up(store, id, settings, client, pacer, who)
+        self._set_up(store, id, settings=settings, client=client, pacer=pacer, who=who)
 
     def _set_up(
         self,
         store: Store,
-        id: str,  # noqa: A002
+        id: str,
+        *,
         settings: CampaignSettings,
         client: Pidj | None,
         pacer: Pacer | None,
@@ -171,7 +172,8 @@ class Campaign:
             msg = f"there is no campaign {id!r} in {store!r}"
             raise ConfigurationError(msg)
         found = cls.__new__(cls)
-        found._set_up(store, id, CampaignSettings.from_json(record.settings), client, pacer, who)  # noqa: SLF001
+        settings = CampaignSettings.from_json(record.settings)
+        found._set_up(store, id, settings=settings, client=client, pacer=pacer, who=who)  # noqa: SLF001
         found._record = record  # noqa: SLF001
         return found
 
@@ -196,14 +198,8 @@ class Campaign:
         Args:
             source: See `add`.
         """
-        async with temporary_ledger() as ledger:
-            record = await ledger.create(self._id, self._settings.to_json(), who=self._who)
-            return await load(
-                source,
-                self._settings,
-                sink=lambda page: ledger.add(record.number, page),
-                suppressed=self._suppressed,
-            )
+        async with rehearsal() as sink:
+            return await load(source, self._settings, sink=sink, suppressed=self._suppressed)
 
     async def add(self, source: Source, *, name: str = "recipients") -> PreflightReport:
         """Add recipients. Nobody is texted before `run`.
@@ -418,8 +414,8 @@ class Campaign:
         """Decide about texts in doubt. Who did, and when, is in the log.
 
         Args:
-            to: `SENT`: it is known to have arrived. `ABANDONED`: it is left at that. `READY`: **send it again**, even if
-                the first one may have arrived.
+            to: `SENT`: it is known to have arrived. `ABANDONED`: it is left at that. `READY`: **send it again**, even
+                though the first one may have arrived.
             recipient_ids: About these; about all that are in doubt, if left out.
             note: Why.
 
@@ -430,9 +426,7 @@ class Campaign:
             ValueError: `to` is none of the three.
         """
         record = await self._open()
-        return await self._ledger.resolve(
-            record.number, to, who=self._who, recipient_ids=recipient_ids, note=note
-        )
+        return await self._ledger.resolve(record.number, to, who=self._who, recipient_ids=recipient_ids, note=note)
 
     async def _open(self) -> CampaignRecord:
         if self._record is None:

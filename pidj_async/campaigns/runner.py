@@ -1,8 +1,7 @@
 """The loop that sends a campaign's texts.
 
 One transaction a turn: what has come back since the last one is settled, this worker's lease is prolonged, and new
-texts are claimed. So the number of commits depends on how fast the disk is, not on how many texts there are, and nothing
-is sent before its claim is committed.
+texts are claimed. So the number of commits depends on how fast the disk is, not on how many texts there are.
 
 The rules:
 
@@ -30,7 +29,7 @@ from pidj_async.campaigns.identity import is_known_dead, this_process
 from pidj_async.campaigns.records import Claim, Settlement
 from pidj_async.campaigns.states import CampaignState, RecipientState
 from pidj_async.campaigns.verdicts import Verdict, verdict_of
-from pidj_async.errors import NotFoundError, NotSentError, PidjError, StoreError
+from pidj_async.errors import NotFoundError, PidjError, StoreError
 from pidj_async.pacing import Feedback
 from pidj_async.requests import SendText
 from pidj_async.retries import NO_RETRIES
@@ -39,18 +38,18 @@ from pidj_async.transports.base import Progress as CallProgress
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from pidj_async.campaigns.ledger import Ledger, Turn
-    from pidj_async.campaigns.records import CampaignRecord
+    from pidj_async.campaigns.ledger import Ledger
+    from pidj_async.campaigns.ledger.turns import Opening
+    from pidj_async.campaigns.records import CampaignRecord, Turn
     from pidj_async.campaigns.settings import CampaignSettings
     from pidj_async.client import Pidj
     from pidj_async.pacing import Pacer
 
-__all__ = ["CampaignOutcome", "Opening", "Runner", "RunnerOptions"]
+__all__ = ["CampaignOutcome", "Runner", "RunnerOptions"]
 
 logger = logging.getLogger("pidj_async.campaigns")
 
-Opening = Callable[[str, str | None], datetime | None]
-
+_AT_ONCE: Final = 1.0  # seconds; what cannot go out so soon is given back
 _GATHER: Final = 0.002  # how long a turn waits for company, in seconds: one commit for several texts
 _SHORTEST_LOOK: Final = 0.05
 
@@ -139,6 +138,7 @@ class Runner:
         self._probe = client.with_options(retry=NO_RETRIES, deadline=10.0)
         self._campaign = campaign
         self._settings = settings
+        self._from = _sender(settings)
         self._pacer = pacer
         self._opening = opening
         self._options = options
@@ -238,7 +238,7 @@ class Runner:
         now = anyio.current_time()
         await self._housekeeping(flights, now)
         limit = self._room(now)
-        beat = now >= self._lease_until - self._options.lease * 2 / 3 and bool(self._flying)
+        beat = bool(self._flying) and now >= self._beat_at
         if self._finished or limit > 0 or beat:
             finished, self._finished = self._finished, []
             try:
@@ -255,32 +255,31 @@ class Runner:
                 await self._store_failed(error, now)
                 return
             self._failing_since = None
-            self._lease_until = now + self._options.lease
+            self._lease_until = now + turn.lease_left
             self._report(finished, turn)
             for claim in turn.claims:
                 flight = self._flying[claim.id] = _Flight(claim)
                 flights.start_soon(self._fly, flight)
             await self._consider(turn, limit, now)
-            if turn.claims or self._finished:
-                return await self._gather()
         if not self._is_over():
-            with anyio.move_on_after(self._pause()):
-                await self._signal.wait()
-            await self._gather()
-        return None
+            await self._wait()
 
-    async def _gather(self) -> None:
-        """Let several come back before the next commit, if several are to come."""
+    async def _wait(self) -> None:
+        """Wait until there is something to do, and a little for company: one commit for several texts."""
         if not self._finished:
             with anyio.move_on_after(self._pause()):
                 await self._signal.wait()
         if 0 < len(self._finished) < len(self._flying):
             await anyio.sleep(_GATHER)
 
+    @property
+    def _beat_at(self) -> float:
+        """When the ledger has to hear of this worker, even if there is nothing to settle."""
+        return self._lease_until - self._options.lease / 2
+
     def _pause(self) -> float:
-        now = anyio.current_time()
-        at = min(self._look_at, self._lease_until - self._options.lease * 2 / 3) if self._flying else self._look_at
-        return min(self._options.poll, max(_SHORTEST_LOOK, at - now))
+        at = min(self._look_at, self._beat_at) if self._flying else self._look_at
+        return min(self._options.poll, max(_SHORTEST_LOOK, at - anyio.current_time()))
 
     def _room(self, now: float) -> int:
         """How many texts may be claimed now."""
@@ -298,6 +297,8 @@ class Runner:
         if turn.state is not CampaignState.RUNNING:
             self._over = True
             return
+        if turn.ended:
+            self.seen[RecipientState.EXPIRED] += await self._ledger.expire(self._campaign.number)
         if limit == 0 or turn.claims:
             return
         # Nothing was ready.
@@ -321,8 +322,6 @@ class Runner:
                 self.seen[RecipientState.IN_DOUBT] += await self._ledger.sweep(
                     self._campaign.number, is_dead=is_known_dead
                 )
-            if self._settings.ends_at is not None and datetime.now(UTC) >= self._settings.ends_at and not self._over:
-                self.seen[RecipientState.EXPIRED] += await self._ledger.expire(self._campaign.number)
         except StoreError as error:
             await self._store_failed(error, now)
         if self._pacer.is_broken and not self._recovering and not (self._stopping or self._over):
@@ -371,12 +370,12 @@ class Runner:
         verdict = _NOT_STARTED
         try:
             verdict, took = await self._attempt(claim, progress)
-        except anyio.get_cancelled_exc_class():
-            verdict = _CUT_OFF if progress.request_started else _NOT_STARTED
-            raise
-        except Exception as error:  # a transport of the caller's may raise anything
+        except BaseException as error:
+            verdict = verdict_of(error, request_started=progress.request_started)
+            if not isinstance(error, Exception):
+                raise
+            # A transport of the caller's may raise anything.
             logger.exception("recipient %d: the transport raised what no transport should", claim.id)
-            verdict = attrs.evolve(_CUT_OFF, cause="transport-bug", error=type(error).__name__)
         finally:
             flight.settlement = Settlement(
                 id=claim.id,
@@ -392,7 +391,8 @@ class Runner:
             self._signal.set()
 
     async def _attempt(self, claim: Claim, progress: CallProgress) -> tuple[Verdict, int | None]:
-        await self._pacer.acquire()
+        if not self._pacer.try_acquire() and not await self._wait_for_turn():
+            return _NOT_STARTED, None
         feedback, retry_after = Feedback.NONE, None
         try:
             if self._settings.check_consent:
@@ -413,11 +413,19 @@ class Runner:
         finally:
             self._pacer.release(feedback, retry_after)
 
+    async def _wait_for_turn(self) -> bool:
+        """Wait for the pace, but not for long: the claim is from before, and who says STOP meanwhile must count."""
+        with anyio.move_on_after(_AT_ONCE):
+            await self._pacer.acquire()
+            return True
+        return False
+
     def _request(self, claim: Claim) -> SendText:
-        text = self._settings.text if claim.text_body is None else claim.text_body
-        if self._settings.group_id is not None:
-            return SendText(to_number=claim.phone_number, text_body=text, group_id=self._settings.group_id)
-        return SendText(to_number=claim.phone_number, text_body=text, from_number=self._settings.from_number)
+        return SendText(
+            to_number=claim.phone_number,
+            text_body=self._settings.text if claim.text_body is None else claim.text_body,
+            **self._from,
+        )
 
     async def _consent(self, claim: Claim) -> Verdict | None:
         """Ask Pidj whether this contact has consented. Only asking, so whatever goes wrong is harmless."""
@@ -430,9 +438,7 @@ class Runner:
             return attrs.evolve(_NO_CONSENT, cause="no-contact", error="there is no contact with this number")
         except PidjError as error:
             verdict = verdict_of(error, request_started=False)
-            return attrs.evolve(
-                verdict, state=RecipientState.READY, cause="consent-unknown", pause=verdict.pause
-            )
+            return attrs.evolve(verdict, state=RecipientState.READY, cause="consent-unknown", pause=verdict.pause)
         return _NO_CONSENT if consent.needed else None
 
     def _heed(self, verdict: Verdict) -> None:
@@ -457,10 +463,11 @@ class Runner:
             self._signal.set()
 
 
-_NOT_STARTED: Final = Verdict(state=RecipientState.READY, cause="not-started", error="it was claimed, and not begun")
-_CUT_OFF: Final = Verdict(
-    state=RecipientState.IN_DOUBT, cause="cut-off", error="the sender was stopped while the request was under way"
-)
-_NO_CONSENT: Final = Verdict(state=RecipientState.SUPPRESSED, cause="no-consent", error="they have not consented")
+def _sender(settings: CampaignSettings) -> dict[str, str]:
+    """Whom the texts are from, as the request wants it."""
+    given = {"group_id": settings.group_id, "from_number": settings.from_number}
+    return {name: value for name, value in given.items() if value is not None}
 
-_ = NotSentError
+
+_NOT_STARTED: Final = Verdict(state=RecipientState.READY, cause="not-started", error="it was claimed, and not begun")
+_NO_CONSENT: Final = Verdict(state=RecipientState.SUPPRESSED, cause="no-consent", error="they have not consented")

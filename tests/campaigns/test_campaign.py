@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from pidj_async.campaigns import Campaign, CampaignOutcome, CampaignState, Progress, RecipientState
+from pidj_async.campaigns import Campaign, CampaignState, Progress, RecipientState
 from pidj_async.errors import ConfigurationError, NotSentError, StoreError
 from pidj_async.pacing import Pacer
 from pidj_async.store import Store
@@ -297,9 +297,6 @@ async def test_pause_cancel_and_stop(store: Store) -> None:
     campaign = await campaign_of(store, post, 300, concurrency=2)
     elsewhere = await Campaign.find(store, "spring")
 
-    async def interfere(outcome: CampaignOutcome) -> None:
-        del outcome
-
     outcomes = 0
     async with campaign.outcomes() as running:
         async for _ in running:
@@ -487,11 +484,12 @@ async def test_a_list_that_was_not_added_to_its_end_is_not_sent(store: Store) ->
 
     async def broken() -> AsyncIterator[dict[str, str]]:
         yield people(1)[0]
-        raise OSError
+        msg = "the disk is gone"
+        raise OSError(msg)
 
     post = Post()
     campaign = Campaign(store, "spring", client=post.client(), text="Hi", group_id=GROUP, hours="any")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="gone"):
         await campaign.add(broken(), name="people.csv")
     with pytest.raises(ConfigurationError, match=r"people\.csv"):
         await campaign.run()
