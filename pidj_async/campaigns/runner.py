@@ -25,6 +25,7 @@ import anyio
 import attrs
 
 from pidj_async._masking import mask_phone_number
+from pidj_async._unset import UNSET
 from pidj_async.campaigns.identity import is_known_dead, this_process
 from pidj_async.campaigns.records import Claim, Settlement
 from pidj_async.campaigns.states import CampaignState, RecipientState
@@ -138,7 +139,8 @@ class Runner:
         self._probe = client.with_options(retry=NO_RETRIES, deadline=10.0)
         self._campaign = campaign
         self._settings = settings
-        self._from = _sender(settings)
+        self._group_id = UNSET if settings.group_id is None else settings.group_id
+        self._from_number = UNSET if settings.from_number is None else settings.from_number
         self._pacer = pacer
         self._opening = opening
         self._options = options
@@ -152,6 +154,7 @@ class Runner:
         self._look_at = -math.inf
         self._sweep_at = -math.inf
         self._failing_since: float | None = None
+        self._is_suspect = False
         self._stopping = False
         self._over = False
         self._pause_reason: str | None = None
@@ -220,13 +223,19 @@ class Runner:
                         while not self._is_over():
                             await self._take_turn(flights)
                         flights.cancel_scope.cancel()  # a probe may still be waiting
-                await self._ledger.retire(self._worker)
             except PidjError as error:
                 self._error = error
-                if self._flights is not None:
-                    self._flights.cancel_scope.cancel()
             finally:
+                await self._retire()
                 ended.set()
+
+    async def _retire(self) -> None:
+        """Say goodbye, so that nobody has to wait for the lease to run out: what is not settled now is in doubt."""
+        if self._worker:
+            try:
+                await self._ledger.retire(self._worker)
+            except StoreError as error:
+                logger.warning("the ledger does not know that this worker has ended; its lease will run out: %s", error)
 
     def _is_over(self) -> bool:
         return not self._flying and not self._finished and (self._over or self._stopping)
@@ -252,6 +261,7 @@ class Runner:
                 )
             except StoreError as error:
                 self._finished = finished + self._finished
+                self._is_suspect = True
                 await self._store_failed(error, now)
                 return
             self._failing_since = None
@@ -317,6 +327,11 @@ class Runner:
                     self._campaign.number, CampaignState.PAUSED, who="the campaign itself", reason=self._pause_reason
                 )
                 self._over = True
+            if self._is_suspect and not self._flying and not self._finished:
+                # A turn that failed may have been committed all the same, with claims that nobody here knows of.
+                await self._ledger.retire(self._worker)
+                self._worker = await self._ledger.register(identity=this_process(), lease=self._options.lease)
+                self._is_suspect = False
             if now >= self._sweep_at:
                 self._sweep_at = now + self._options.lease / 3
                 self.seen[RecipientState.IN_DOUBT] += await self._ledger.sweep(
@@ -424,7 +439,8 @@ class Runner:
         return SendText(
             to_number=claim.phone_number,
             text_body=self._settings.text if claim.text_body is None else claim.text_body,
-            **self._from,
+            group_id=self._group_id,
+            from_number=self._from_number,
         )
 
     async def _consent(self, claim: Claim) -> Verdict | None:
@@ -461,12 +477,6 @@ class Runner:
         finally:
             self._recovering = False
             self._signal.set()
-
-
-def _sender(settings: CampaignSettings) -> dict[str, str]:
-    """Whom the texts are from, as the request wants it."""
-    given = {"group_id": settings.group_id, "from_number": settings.from_number}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 _NOT_STARTED: Final = Verdict(state=RecipientState.READY, cause="not-started", error="it was claimed, and not begun")

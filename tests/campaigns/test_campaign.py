@@ -530,3 +530,30 @@ async def test_a_store_that_fails_for_a_while_loses_nothing(store: Store, monkey
 
     assert (once(60), {"sent": 60}) == (post.texts, counts_of(status.counts))
     assert calls > 14
+
+
+async def test_a_turn_that_failed_and_was_committed_ends_in_doubt(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims that were committed, and whose commit was not heard of, are neither sent nor forgotten."""
+    post = Post(delay=0.01)
+    campaign = await campaign_of(store, post, 40, concurrency=4)
+    write = store.write
+    before: Counter[str] = Counter()
+
+    async def deaf(work: Any) -> Any:
+        result = await write(work)
+        if getattr(result, "claims", ()) and post.texts.total() >= 10 and not before:
+            before.update(post.texts)
+            msg = "the connection was lost"
+            raise StoreError(msg)
+        return result
+
+    monkeypatch.setattr(store, "write", deaf)
+    status = await campaign.run()
+
+    assert {1} == set(post.texts.values())
+    assert (40, CampaignState.DONE) == (status.recipients, status.state)
+    assert {"sent", "in_doubt"} == set(counts_of(status.counts))
+    assert 1 <= status.counts[RecipientState.IN_DOUBT] <= 4
+    assert post.texts.total() == status.counts[RecipientState.SENT]
