@@ -14,6 +14,7 @@ The rules:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ import attrs
 from pidj_async.campaigns.numbers import zones_of
 from pidj_async.errors import InvalidRequestError
 
-__all__ = ["US_ZONES", "Hours", "NeverOpenError", "make_opening"]
+__all__ = ["US_ZONES", "Hours", "make_opening"]
 
 US_ZONES: Final = (
     "America/Adak",
@@ -47,10 +48,6 @@ _DAY: Final = 86_400
 _AHEAD: Final = 2 * _DAY  # no zone changes its clocks twice in so short a time
 _HORIZON: Final = 366 * _DAY
 _WINDOW: Final = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))? ?[-\u2013] ?([0-9]{1,2})(?::([0-9]{2}))?", re.ASCII)
-
-
-class NeverOpenError(InvalidRequestError):
-    """The hours are not open in all of somebody's possible time zones at once, not for a year to come."""
 
 
 @attrs.frozen(repr=False)
@@ -115,11 +112,11 @@ class Hours:
             ``None`` if they may be texted now; else the earliest moment from which they may be, UTC.
 
         Raises:
-            NeverOpenError: There is none for a year to come.
+            InvalidRequestError: There is none for a year to come, or `now` has no time zone.
         """
         if self.is_any:
             return None
-        start = int(now.timestamp() // 1)
+        start = _second(now)
         opens = self._open_in_all(start, _zones(zones))
         return None if opens == start else datetime.fromtimestamp(opens, UTC)
 
@@ -132,10 +129,13 @@ class Hours:
 
         Returns:
             The first moment at which they may not be, UTC; ``None`` if there is none for a year to come.
+
+        Raises:
+            InvalidRequestError: `now` has no time zone.
         """
         if self.is_any:
             return None
-        start = int(now.timestamp() // 1)
+        start = _second(now)
         closes = [at for zone in _zones(zones) if (at := self._closed_in(start, zone, start + _HORIZON)) is not None]
         return datetime.fromtimestamp(min(closes), UTC) if closes else None
 
@@ -152,7 +152,7 @@ class Hours:
                 return at
             at = latest
         problem = "are never open at once in all of the time zones that this number may be in; give its own time_zone"
-        raise NeverOpenError("hours", problem, value=repr(str(self)))
+        raise InvalidRequestError("hours", problem, value=repr(str(self)))
 
     def _open_in(self, at: int, zone: ZoneInfo, horizon: int) -> int:
         """The first second, from `at` on, at which a zone is open; `horizon` if it is none."""
@@ -179,6 +179,12 @@ class Hours:
                 return closes
             at = until
         return None
+
+
+def _second(now: datetime) -> int:
+    if now.utcoffset() is None:
+        raise InvalidRequestError("now", "must have a time zone", value=str(now))
+    return math.floor(now.timestamp())
 
 
 def _same_clock(at: int, zone: ZoneInfo) -> tuple[int, int]:
@@ -240,7 +246,7 @@ def make_opening(
     def answer(now: datetime, zones: tuple[str, ...]) -> tuple[datetime, datetime, datetime | None]:
         try:
             opens = hours.opening(now, zones)
-        except NeverOpenError:
+        except InvalidRequestError:
             opens = now + timedelta(days=1)
         until = opens or hours.closing(now, zones) or now + timedelta(days=1)
         return now, until, opens

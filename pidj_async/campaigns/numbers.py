@@ -35,7 +35,7 @@ _E164_NORTH_AMERICAN: Final = re.compile(r"\+1([2-9][0-9]{2}[2-9][0-9]{2})[0-9]{
 # One number and nothing else. phonenumbers finds a number in any text, and drops a letter that stands for a digit.
 _WRITTEN: Final = re.compile(r"(?:tel:)?[+\uff0b]?[\d\s().\-/\u2010-\u2015\u00a0\u00ad\u200b\u2060]*")
 _EXTENSION: Final = re.compile(r"(?i)\d\s*[,;]?\s*(?:ext|extn|extension|x|#|~)\.?\s*[:.]?\s*\d+\s*#?$")
-_ROUNDED: Final = re.compile(r"[0-9][.,]?[0-9]*[eE]\+?[0-9]+")
+_QUANTITY: Final = re.compile(r"[0-9][.,]?[0-9]*[eE]\+?[0-9]+|[0-9]{7,}[.,]0+")
 
 
 class _NorthAmerica:
@@ -54,7 +54,8 @@ class _NorthAmerica:
         if which := self._which[place]:
             return self._answers[which]
         parsed = _library().parse(number)
-        answer = (_library().is_valid_number(parsed), _ask_zones(parsed))
+        zones = {*_ask_zones(parsed), *_zones_of_area(area_and_exchange[:3])}
+        answer = (_library().is_valid_number(parsed), tuple(sorted(zones)))
         with self._lock:
             if answer not in self._answers[1:]:
                 self._answers.append(answer)
@@ -74,7 +75,7 @@ def _library() -> Any:
     try:
         import phonenumbers  # noqa: PLC0415  an extra; and it takes 15 ms
 
-        import_module("phonenumbers.timezone")
+        import_module("phonenumbers.timezone")  # which has tzdata too
     except ImportError:
         msg = "phone numbers are read by phonenumbers, which is not installed; install pidj-async[campaigns]"
         raise ConfigurationError(msg) from None
@@ -148,10 +149,10 @@ def _ask_normal(text: str, region: str | None) -> str:
 def _problem_of_spelling(text: str) -> str | None:
     if not text:
         return "is missing"
+    if _QUANTITY.fullmatch(text):
+        return "was taken for a quantity by a spreadsheet; make the column text there, and export it again"
     if _WRITTEN.fullmatch(text):
         return None
-    if _ROUNDED.fullmatch(text):
-        return "was rounded by a spreadsheet; make the column text there, and export it again"
     if _EXTENSION.search(text):
         return "has an extension, which cannot be texted"
     return "must hold one number and nothing else"
@@ -176,8 +177,9 @@ _IMPOSSIBLE: Final = {
 def zones_of(phone_number: str) -> tuple[str, ...]:
     """Name the time zones that a number may be in, by what ``phonenumbers`` knows of its prefix.
 
-    A number that is bound to no place, as a toll-free or a mobile one may be, has all the zones of its country, and a
-    North American toll-free one those of the whole numbering plan.
+    A North American number has all the zones of its area code: the library knows where some exchanges are and takes the
+    others for the area's largest place, but mobile numbers have exchanges from anywhere in it. A number that is bound
+    to no place at all has the zones of its country; a North American toll-free one, those of the whole numbering plan.
 
     Args:
         phone_number: E.164.
@@ -202,7 +204,14 @@ def _zones_elsewhere(phone_number: str) -> tuple[str, ...]:
         return ()
 
 
+@cache
+def _zones_of_area(code: str) -> frozenset[str]:
+    data = _library().tzdata.TIMEZONE_DATA
+    return frozenset(zone for prefix, zones in data.items() if prefix.startswith(f"1{code}") for zone in zones)
+
+
 def _ask_zones(number: PhoneNumber) -> tuple[str, ...]:
+    """What phonenumbers says itself."""
     timezone = _library().timezone
     zones = timezone.time_zones_for_number(number)
     if timezone.UNKNOWN_TIMEZONE in zones:  # not valid, or of no place; the prefix may still say the country

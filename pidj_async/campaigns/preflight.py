@@ -28,7 +28,6 @@ import attrs
 
 from pidj_async._fields import IdKind, TimeZoneKind
 from pidj_async._masking import shorten_names
-from pidj_async.campaigns.hours import NeverOpenError
 from pidj_async.campaigns.numbers import normalize, zones_of
 from pidj_async.campaigns.records import AddResult, NewRecipient
 from pidj_async.campaigns.settings import CampaignSettings, check_text
@@ -67,14 +66,12 @@ class Preflight:
         self._zones: dict[tuple[str, ...], str | None] = {}
         self._same = None if self._template.has_fields else analyze(self._template.render({}))
 
-    def check_columns(self, columns: Sequence[str] | None) -> None:
-        """Make sure that the text's merge fields are among the columns of a source, if those are known.
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Make sure that the text's merge fields are among the columns of a source.
 
         Raises:
             TemplateError: One that has no default is not.
         """
-        if columns is None:
-            return
         for name in self._template.required:
             if name not in columns:
                 problem = f"is in the text, and is no column; the columns are {shorten_names(columns)}"
@@ -126,7 +123,7 @@ class Preflight:
         if zones not in self._zones:
             try:
                 self._settings.hours.opening(self._now, zones)
-            except NeverOpenError as error:
+            except InvalidRequestError as error:
                 self._zones[zones] = str(error)
             else:
                 self._zones[zones] = None
@@ -254,6 +251,7 @@ class _Count:
         self._first_lines: dict[str, int] = {}
         self._longest, self._longest_line = 0, None
         self._columns: dict[str, None] = {}
+        self.has_columns = False
 
     _longest_line: int | None
 
@@ -346,6 +344,7 @@ async def load(
         if reader.columns is not None:
             preflight.check_columns(reader.columns)
             count.columns(reader.columns)
+        count.has_columns = reader.columns is not None
         async with aclosing(reader.pages(_PAGE)) as pages:
             async for page in pages:
                 # In a thread, so that whoever else is on this event loop is not kept waiting.
@@ -365,7 +364,8 @@ def _examine(preflight: Preflight, count: _Count, page: Sequence[Line]) -> _Exam
         if isinstance(line, Problem):
             count.problem(line)
             continue
-        count.columns(line.fields)
+        if not count.has_columns:
+            count.columns(line.fields)
         checked = preflight.examine(line)
         if isinstance(checked, Problem):
             count.problem(checked)

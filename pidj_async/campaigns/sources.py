@@ -25,7 +25,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing
 from itertools import chain, islice
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import anyio.lowlevel
 import anyio.to_thread
@@ -43,6 +43,7 @@ __all__ = [
     "Reader",
     "Source",
     "SourceLine",
+    "contacts_of",
     "from_contacts",
     "from_csv",
     "from_iterable",
@@ -123,9 +124,9 @@ class Reader(ABC):
         await anyio.lowlevel.checkpoint()
 
 
-Source: TypeAlias = (
-    "Reader | str | PathLike[str] | Iterable[Mapping[str, Any] | str] | AsyncIterable[Mapping[str, Any] | str]"
-)
+File: TypeAlias = str | PathLike[str] | IO[str] | IO[bytes]
+Items: TypeAlias = Iterable[Mapping[str, Any] | str] | AsyncIterable[Mapping[str, Any] | str]
+Source: TypeAlias = Reader | File | Items
 """What recipients can be read from; `open_source` makes a `Reader` of any of it."""
 
 
@@ -134,7 +135,7 @@ def open_source(source: Source) -> Reader:
 
     Args:
         source: What the other functions here return; or the path of a file, CSV or JSON Lines by its suffix (any other
-            is looked into), ``"-"`` for standard input; or what `from_iterable` takes.
+            is looked into), ``"-"`` for standard input; or an open file; or what `from_iterable` takes.
 
     Raises:
         InvalidRequestError: It is nothing of that.
@@ -146,13 +147,15 @@ def open_source(source: Source) -> Reader:
         if suffix in _JSON_SUFFIXES:
             return from_json_lines(source)
         return from_csv(source) if suffix in _CSV_SUFFIXES else _FileReader(source, _read_either)
-    return from_iterable(source)
+    if hasattr(source, "readline"):  # a file is an iterable too, of lines
+        return _FileReader(cast("IO[bytes]", source), _read_either)
+    return from_iterable(source)  # pyright: ignore[reportArgumentType]  it sees no end of the files above
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def from_csv(file: str | PathLike[str] | IO[str] | IO[bytes]) -> Reader:
+def from_csv(file: File) -> Reader:
     """Read a CSV with a heading: the names of the columns, ``phone_number`` among them.
 
     Commas, semicolons, tabs or vertical bars separate the columns: whichever makes ``phone_number`` one of them. A byte
@@ -165,7 +168,7 @@ def from_csv(file: str | PathLike[str] | IO[str] | IO[bytes]) -> Reader:
     return _FileReader(file, _read_csv)
 
 
-def from_json_lines(file: str | PathLike[str] | IO[str] | IO[bytes]) -> Reader:
+def from_json_lines(file: File) -> Reader:
     """Read JSON Lines: one object a line, with ``phone_number``, of texts, numbers, ``true``, ``false`` and ``null``.
 
     Args:
@@ -180,7 +183,7 @@ Parse: TypeAlias = Callable[[Iterator[str]], tuple[tuple[str, ...] | None, Itera
 class _FileReader(Reader):
     """Reads a file in worker threads, so that a slow disk or pipe stops nobody."""
 
-    def __init__(self, file: str | PathLike[str] | IO[str] | IO[bytes], parse: Parse) -> None:
+    def __init__(self, file: File, parse: Parse) -> None:
         self._file = file
         self._parse = parse
         self._opened: IO[bytes] | None = None
@@ -370,7 +373,7 @@ def _no_constant(name: str) -> str:
 # --- iterables --------------------------------------------------------------------------------------------------------
 
 
-def from_iterable(items: Iterable[Mapping[str, Any] | str] | AsyncIterable[Mapping[str, Any] | str]) -> Reader:
+def from_iterable(items: Items) -> Reader:
     """Read from anything that can be iterated, also asynchronously. It is gone through once, on the event loop.
 
     Args:
@@ -388,7 +391,7 @@ def from_iterable(items: Iterable[Mapping[str, Any] | str] | AsyncIterable[Mappi
 class _IterableReader(Reader):
     """Numbers what it iterates over."""
 
-    def __init__(self, items: Iterable[Any] | AsyncIterable[Any]) -> None:
+    def __init__(self, items: Items) -> None:
         self._items = items
 
     async def pages(self, size: int) -> AsyncGenerator[list[Line]]:
@@ -406,7 +409,7 @@ class _IterableReader(Reader):
             yield page
 
 
-async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any]:
+async def _each(items: Items) -> AsyncGenerator[Any]:
     if isinstance(items, AsyncIterable):
         iterator = aiter(items)
         try:
@@ -428,13 +431,13 @@ def _line_of(number: int, item: Any) -> Line:
     fields: dict[str, str] = {}
     for name, value in item.items():
         if isinstance(value, str):
-            fields[name] = value
+            fields[str(name)] = value
         elif value is None:
-            fields[name] = ""
+            fields[str(name)] = ""
         elif isinstance(value, bool):
-            fields[name] = "true" if value else "false"
+            fields[str(name)] = "true" if value else "false"
         elif isinstance(value, (int, float)):
-            fields[name] = str(value)
+            fields[str(name)] = str(value)
         else:
             what = _JSON_NAMES.get(type(value), f"a {type(value).__name__}")
             return Problem(number, f"{shorten_names([str(name)])} must be a text or a number, and is {what}")
