@@ -1,0 +1,700 @@
+"""What a campaign came to, in figures, computed where its rows are.
+
+The rules:
+
+1. The database counts. However many recipients there are, what comes out is a few thousand rows at most.
+2. All figures are of one moment: they are read in one transaction.
+3. A text belongs to the moment at which it was claimed, just before it was sent. When a person later decides about one
+   in doubt, it stays where it was.
+4. What a report shows of a person is masked when it is made, unless that was asked not to be.
+5. A percentile is a time that was measured: the smallest one that so many per cent of the calls did not exceed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, select
+
+from pidj_async._masking import mask_phone_number, mask_phone_numbers_in
+from pidj_async.campaigns.records import CampaignRecord
+from pidj_async.campaigns.states import CampaignState, RecipientState
+from pidj_async.errors import ConfigurationError, InvalidRequestError
+from pidj_async.store.schema import campaign_log, campaigns, recipients, suppressions
+
+if TYPE_CHECKING:
+    from pidj_async.store import Store
+
+__all__ = [
+    "Bucket",
+    "CampaignReport",
+    "DoubtfulText",
+    "Latency",
+    "LogLine",
+    "OptOuts",
+    "OutcomeCount",
+    "Pause",
+    "SegmentCount",
+    "report_of",
+]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = 1_000_000
+_HOUR: Final = 3_600 * _SECOND
+_DAY: Final = 24 * _HOUR
+
+_MOST_BUCKETS: Final = 80
+_WIDTHS: Final = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 10_800, 21_600, 43_200),
+    *(86_400, 172_800, 604_800),
+)
+"""Lengths of time that people count in, in seconds. A longer campaign has buckets of several weeks."""
+
+_MOST_DOUBTFUL: Final = 200
+_MOST_LOGGED: Final = 200
+_MOST_CHANGES: Final = 5_000
+_MOST_PROBLEMS: Final = 20
+
+_TRIED: Final = (RecipientState.SENT, RecipientState.REJECTED, RecipientState.IN_DOUBT, RecipientState.ABANDONED)
+"""A text left this machine, or may have."""
+
+_OPT_OUT_SOURCES: Final = ("opt-out", "text")
+"""What the inbox writes when somebody opts out: Pidj's event, and a text that says STOP."""
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeCount:
+    """How many recipients a state and a cause have in common.
+
+    Attributes:
+        state: What became of their text.
+        cause: Why, in a word or two; ``None`` if there is nothing to say.
+        recipients: How many they are.
+        segments: How many segments their texts take, together.
+    """
+
+    state: RecipientState
+    cause: str | None
+    recipients: int
+    segments: int
+
+
+@attrs.frozen(kw_only=True)
+class SegmentCount:
+    """How many of the texts that Pidj took have the same length.
+
+    Attributes:
+        segments: How many segments each of them takes.
+        texts: How many they are.
+    """
+
+    segments: int
+    texts: int
+
+
+@attrs.frozen(kw_only=True)
+class Latency:
+    """How long calls took, in microseconds. A call that got no answer counts with the time it waited for one.
+
+    Attributes:
+        calls: How many there were.
+        p50: Half of them took no longer.
+        p95: 95 % of them took no longer.
+        p99: 99 % of them took no longer.
+    """
+
+    calls: int
+    p50: int
+    p95: int
+    p99: int
+
+
+@attrs.frozen(kw_only=True)
+class Bucket:
+    """What happened in a stretch of time.
+
+    Attributes:
+        start: When it begins, UTC. It ends where the next one begins.
+        sent: Texts that Pidj took.
+        rejected: Texts that Pidj refused.
+        in_doubt: Texts that may have been sent, whether somebody has decided about them by now or not.
+        latency: How long the calls took; ``None`` if there were none.
+    """
+
+    start: datetime
+    sent: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+    latency: Latency | None = None
+
+    @property
+    def texts(self) -> int:
+        """How many there were, whatever became of them."""
+        return self.sent + self.rejected + self.in_doubt
+
+
+@attrs.frozen(kw_only=True)
+class OptOuts:
+    """Of those whose text was sent: how many opted out after it and still are. The four counts exclude each other.
+
+    Only what came by an event counts, a STOP or Pidj's own notice; what a person put on the suppression list does not.
+    It counts for the account or for the campaign's group; for a campaign without a group, for any.
+
+    Attributes:
+        within_hour: In the first hour after their text.
+        within_day: Later, but on the first day.
+        within_week: Later, but in the first week.
+        later: Later still.
+    """
+
+    within_hour: int
+    within_day: int
+    within_week: int
+    later: int
+
+    @property
+    def total(self) -> int:
+        """How many altogether."""
+        return self.within_hour + self.within_day + self.within_week + self.later
+
+
+@attrs.frozen(kw_only=True)
+class DoubtfulText:
+    """A text of which nobody knows whether it was sent.
+
+    Attributes:
+        phone_number: E.164, masked unless the report was asked not to.
+        line: Where the recipient stands in their source.
+        claimed_at: When it was about to be sent, UTC.
+        attempts: How often they were claimed.
+        cause: Why it is in doubt, in a word or two.
+        error: Why, as a sentence, numbers masked.
+    """
+
+    phone_number: str = attrs.field(repr=mask_phone_number)
+    line: int
+    claimed_at: datetime | None
+    attempts: int
+    cause: str | None
+    error: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Pause:
+    """A time in which nobody was to be texted.
+
+    Attributes:
+        start: When it began, UTC.
+        end: When it was over, UTC; ``None`` if it is not.
+        reason: Why, if somebody said so.
+    """
+
+    start: datetime
+    end: datetime | None
+    reason: str | None
+
+
+@attrs.frozen(kw_only=True)
+class LogLine:
+    """Something that happened to the campaign.
+
+    Attributes:
+        at: When, UTC.
+        what: In a word.
+        who: The person or worker.
+        line: Whom it was about, if about one: where they stand in their source.
+        detail: More, numbers masked.
+    """
+
+    at: datetime
+    what: str
+    who: str
+    line: int | None
+    detail: str | None
+
+
+@attrs.frozen(kw_only=True)
+class CampaignReport:
+    """All that a report says. Times are UTC.
+
+    Attributes:
+        campaign: The campaign itself.
+        made_at: The moment of all these figures.
+        unmasked: Whether phone numbers are shown.
+        price_per_segment: What a segment costs; ``None`` if nobody said so.
+        currency: In which money.
+        counts: How many recipients are in each state, every state named.
+        outcomes: The same by cause, the largest first within a state.
+        repeated: How many claims were of somebody who had been claimed before: that text was proven not to have been
+            sent, or a person had it sent again.
+        segments: The texts that Pidj took, by length.
+        first_at: When the first text was claimed.
+        last_at: When the last one was.
+        bucket_seconds: The length of a bucket.
+        buckets: From the first text to the last one without a gap; empty if there was none.
+        latency: How long calls took over the whole campaign; ``None`` if there were none.
+        pauses: When nobody was to be texted, after the first text or before it.
+        opt_outs: Who opted out afterwards.
+        in_doubt: The first texts in doubt; ``counts`` says how many there are.
+        log: The last things that happened, in their order.
+        log_left_out: How many happened before those.
+    """
+
+    campaign: CampaignRecord
+    made_at: datetime
+    unmasked: bool
+    price_per_segment: float | None
+    currency: str
+    counts: Mapping[RecipientState, int]
+    outcomes: tuple[OutcomeCount, ...]
+    repeated: int
+    segments: tuple[SegmentCount, ...]
+    first_at: datetime | None
+    last_at: datetime | None
+    bucket_seconds: int
+    buckets: tuple[Bucket, ...]
+    latency: Latency | None
+    pauses: tuple[Pause, ...]
+    opt_outs: OptOuts
+    in_doubt: tuple[DoubtfulText, ...]
+    log: tuple[LogLine, ...]
+    log_left_out: int
+
+    @property
+    def recipients(self) -> int:
+        """How many people are in the campaign."""
+        return sum(self.counts.values())
+
+    @property
+    def invalid(self) -> int:
+        """How many lines of the sources could not be used."""
+        return _total(self.campaign.sources, "invalid")
+
+    @property
+    def duplicate(self) -> int:
+        """How many lines named somebody again."""
+        return _total(self.campaign.sources, "duplicate")
+
+    def segments_in(self, *states: RecipientState) -> int:
+        """Count the segments of the texts to those who are in some states.
+
+        Args:
+            states: Which.
+        """
+        return sum(one.segments for one in self.outcomes if one.state in states)
+
+    def cost_of(self, segments: int) -> Decimal | None:
+        """Say what segments cost; ``None`` if nobody said what one does.
+
+        Args:
+            segments: How many.
+        """
+        return None if self.price_per_segment is None else Decimal(str(self.price_per_segment)) * segments
+
+    @property
+    def texts_per_second(self) -> float | None:
+        """How many texts a second there were, in the time in which there were any."""
+        busy = [one.texts for one in self.buckets if one.texts]
+        if self.first_at is None or self.last_at is None or not busy:
+            return None
+        # A campaign shorter than its bucket is measured by itself.
+        seconds = min(len(busy) * self.bucket_seconds, max((self.last_at - self.first_at).total_seconds(), 1))
+        return sum(busy) / seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON values: times in ISO 8601, microseconds as they are, costs as strings."""
+        sent, doubt = self.segments_in(RecipientState.SENT), self.segments_in(RecipientState.IN_DOUBT)
+        return {
+            "id": self.campaign.id,
+            "state": self.campaign.state.value,
+            "reason": self.campaign.reason,
+            "made_at": self.made_at.isoformat(),
+            "created_at": self.campaign.created_at.isoformat(),
+            "started_at": _iso(self.campaign.started_at),
+            "ended_at": _iso(self.campaign.ended_at),
+            "first_text_at": _iso(self.first_at),
+            "last_text_at": _iso(self.last_at),
+            "counts": {
+                **{state.value: count for state, count in self.counts.items()},
+                "invalid": self.invalid,
+                "duplicate": self.duplicate,
+            },
+            "outcomes": [_plain(one) for one in self.outcomes],
+            "repeated": self.repeated,
+            "segments": {
+                "sent": sent,
+                "in_doubt": doubt,
+                "by_length": {str(one.segments): one.texts for one in self.segments},
+                "price": None if self.price_per_segment is None else str(self.price_per_segment),
+                "currency": self.currency,
+                "cost_sent": _text(self.cost_of(sent)),
+                "cost_in_doubt": _text(self.cost_of(doubt)),
+            },
+            "texts_per_second": self.texts_per_second,
+            "latency": self.latency and _plain(self.latency),
+            "bucket_seconds": self.bucket_seconds,
+            "buckets": [_plain(one) for one in self.buckets],
+            "pauses": [_plain(one) for one in self.pauses],
+            "opt_outs": {**_plain(self.opt_outs), "total": self.opt_outs.total},
+            "in_doubt": [_plain(one) for one in self.in_doubt],
+            "log": [_plain(one) for one in self.log],
+            "log_left_out": self.log_left_out,
+        }
+
+
+async def report_of(
+    store: Store,
+    campaign_id: str,
+    *,
+    price_per_segment: float | None = None,
+    currency: str = "USD",
+    unmask: bool = False,
+) -> CampaignReport:
+    """Find out what a campaign has come to by now.
+
+    Args:
+        store: Where its ledger is.
+        campaign_id: Its name.
+        price_per_segment: What a segment costs you, in `currency`. Without it, the report has no costs.
+        currency: The money's name, at most eight characters.
+        unmask: Show the phone numbers of those in doubt.
+
+    Returns:
+        The figures, all of one moment.
+
+    Raises:
+        ConfigurationError: There is no such campaign.
+        InvalidRequestError: The price is negative or no number, or the currency is too long.
+        StoreError: The store could not be read.
+    """
+    if price_per_segment is not None and not (math.isfinite(price_per_segment) and price_per_segment >= 0):
+        name, problem = "price_per_segment", "must be a number, and not below 0"
+        raise InvalidRequestError(name, problem, value=repr(price_per_segment))
+    if not 1 <= len(currency) <= 8 or not currency.isprintable():
+        name, problem = "currency", "must be a short name such as USD"
+        raise InvalidRequestError(name, problem)
+
+    def read(connection: Connection) -> CampaignReport:
+        campaign = _campaign(connection, campaign_id)
+        at = store.now(connection)
+        rows = _Rows.of(connection, campaign.number)
+        outcomes, lengths, counts, repeated = _outcomes(connection, rows)
+        first, last = _extent(connection, rows)
+        width = _width(first, last)
+        log, left_out = _log(connection, campaign.number)
+        return CampaignReport(
+            campaign=campaign,
+            made_at=_time(at),
+            unmasked=unmask,
+            price_per_segment=price_per_segment,
+            currency=currency,
+            counts=counts,
+            outcomes=outcomes,
+            repeated=repeated,
+            segments=lengths,
+            first_at=_optional_time(first),
+            last_at=_optional_time(last),
+            bucket_seconds=width,
+            buckets=_buckets(connection, rows, first, last, width),
+            latency=_latencies(connection, rows, None).get(0),
+            pauses=_pauses(connection, campaign.number),
+            opt_outs=_opt_outs(connection, campaign),
+            in_doubt=_in_doubt(connection, campaign.number, unmask=unmask),
+            log=log,
+            log_left_out=left_out,
+        )
+
+    return await store.read(read)
+
+
+# --- inside the transaction ---------------------------------------------------------------------------------------
+
+
+def _campaign(connection: Connection, campaign_id: str) -> CampaignRecord:
+    row = connection.execute(select(campaigns).where(campaigns.c.id == campaign_id)).one_or_none()
+    if row is None:
+        msg = f"this store has no campaign {campaign_id!r}; see which there are with: pidj campaign list"
+        raise ConfigurationError(msg)
+    return CampaignRecord(
+        number=row.number,
+        id=row.id,
+        state=CampaignState(row.state),
+        reason=row.reason,
+        settings=json.loads(row.settings),
+        sources=json.loads(row.sources),
+        created_at=_time(row.created_at),
+        started_at=_optional_time(row.started_at),
+        ended_at=_optional_time(row.ended_at),
+    )
+
+
+@attrs.frozen
+class _Rows:
+    """Where a campaign's recipients are: not before the first id, not beyond the last one.
+
+    They were added one after another. Reading them in that order is several times faster than by the index on phone
+    numbers, which SQLite would take; that a sum is compared, not the column, keeps it from that.
+    """
+
+    all: ColumnElement[bool]
+    tried: ColumnElement[bool]
+
+    @classmethod
+    def of(cls, connection: Connection, campaign: int) -> _Rows:
+        column = recipients.c
+        found = select(func.min(column.id), func.max(column.id)).where(column.campaign == campaign)
+        first, last = connection.execute(found).one()
+        rows = and_(column.id.between(first or 0, last or 0), column.campaign + 0 == campaign)
+        states = [state.value for state in _TRIED]
+        return cls(rows, and_(rows, column.state.in_(states), column.claimed_at.is_not(None)))
+
+
+def _outcomes(
+    connection: Connection, rows: _Rows
+) -> tuple[tuple[OutcomeCount, ...], tuple[SegmentCount, ...], dict[RecipientState, int], int]:
+    """Count by state and cause, by length, by state, and the claims that were made again."""
+    column = recipients.c
+    query = (
+        select(
+            column.state,
+            column.cause,
+            column.segments,
+            func.count().label("count"),
+            func.sum(case((column.attempts > 1, column.attempts - 1), else_=0)).label("repeated"),
+        )
+        .where(rows.all)
+        .group_by(column.state, column.cause, column.segments)
+    )
+    counts = dict.fromkeys(RecipientState, 0)
+    by_cause: dict[tuple[RecipientState, str | None], tuple[int, int]] = {}
+    by_length: dict[int, int] = {}
+    repeated = 0
+    for row in connection.execute(query):
+        state, count = RecipientState(row.state), int(row[3])
+        counts[state] += count
+        people, segments = by_cause.get((state, row.cause), (0, 0))
+        by_cause[state, row.cause] = people + count, segments + count * row.segments
+        if state is RecipientState.SENT:
+            by_length[row.segments] = by_length.get(row.segments, 0) + count
+        repeated += int(row.repeated)
+    order = list(RecipientState)
+    ranked = sorted(by_cause.items(), key=lambda one: (order.index(one[0][0]), -one[1][0], one[0][1] or ""))
+    outcomes = tuple(
+        OutcomeCount(state=state, cause=cause, recipients=people, segments=segments)
+        for (state, cause), (people, segments) in ranked
+    )
+    lengths = tuple(SegmentCount(segments=length, texts=texts) for length, texts in sorted(by_length.items()))
+    return outcomes, lengths, counts, repeated
+
+
+def _extent(connection: Connection, rows: _Rows) -> tuple[int | None, int | None]:
+    """When the first and the last text were claimed."""
+    query = select(func.min(recipients.c.claimed_at), func.max(recipients.c.claimed_at)).where(rows.tried)
+    first, last = connection.execute(query).one()
+    return first, last
+
+
+def _width(first: int | None, last: int | None) -> int:
+    """Choose the shortest usual length of time, in seconds, of which there are not too many from first to last."""
+    if first is None or last is None:
+        return _WIDTHS[0]
+    weeks = range(2 * _WIDTHS[-1], 10**10, _WIDTHS[-1])
+    return next(
+        width
+        for widths in (_WIDTHS, weeks)
+        for width in widths
+        if last // (width * _SECOND) - first // (width * _SECOND) < _MOST_BUCKETS
+    )
+
+
+def _buckets(
+    connection: Connection, rows: _Rows, first: int | None, last: int | None, width: int
+) -> tuple[Bucket, ...]:
+    if first is None or last is None:
+        return ()
+    bucket = (recipients.c.claimed_at // (width * _SECOND)).label("bucket")
+    query = (
+        select(bucket, recipients.c.state, func.count().label("count"))
+        .where(rows.tried)
+        .group_by(bucket, recipients.c.state)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for row in connection.execute(query):
+        counts.setdefault(row.bucket, {})[row.state] = row[2]
+    latencies = _latencies(connection, rows, width)
+
+    def one(number: int) -> Bucket:
+        found = counts.get(number, {})
+        return Bucket(
+            start=_time(number * width * _SECOND),
+            sent=found.get(RecipientState.SENT, 0),
+            rejected=found.get(RecipientState.REJECTED, 0),
+            in_doubt=found.get(RecipientState.IN_DOUBT, 0) + found.get(RecipientState.ABANDONED, 0),
+            latency=latencies.get(number),
+        )
+
+    return tuple(map(one, range(first // (width * _SECOND), last // (width * _SECOND) + 1)))
+
+
+def _latencies(connection: Connection, rows: _Rows, width: int | None) -> dict[int, Latency]:
+    """Percentiles of each bucket, or of the whole campaign, which then has the number 0."""
+    column = recipients.c
+    bucket = cast(0, BigInteger) if width is None else column.claimed_at // (width * _SECOND)
+    # Sorting so many rows is most of the work; the numbers are no larger than they need to be.
+    ranked = (
+        select(
+            bucket.label("bucket"),
+            column.took,
+            func.row_number().over(partition_by=bucket, order_by=column.took).label("rank"),
+            func.count().over(partition_by=bucket).label("calls"),
+        )
+        .where(rows.tried, column.took.is_not(None))
+        .subquery()
+    )
+    percents = (50, 95, 99)
+    wanted = [(ranked.c.calls * percent + 99) // 100 for percent in percents]
+    query = select(ranked).where(ranked.c.rank.in_(wanted))
+    times: dict[int, dict[int, int]] = {}
+    calls: dict[int, int] = {}
+    for row in connection.execute(query):
+        times.setdefault(row.bucket, {})[row.rank] = row.took
+        calls[row.bucket] = row.calls
+
+    def latency(number: int) -> Latency:
+        count = calls[number]
+        p50, p95, p99 = (times[number][(count * percent + 99) // 100] for percent in percents)
+        return Latency(calls=count, p50=p50, p95=p95, p99=p99)
+
+    return {number: latency(number) for number in calls}
+
+
+def _opt_outs(connection: Connection, campaign: CampaignRecord) -> OptOuts:
+    listed, texted = suppressions.c, recipients.c
+    conditions = [
+        texted.campaign == campaign.number,
+        texted.state == RecipientState.SENT.value,
+        listed.suppressed,
+        listed.event_id.is_not(None),
+        listed.source.in_(_OPT_OUT_SOURCES),
+        listed.changed_at >= texted.claimed_at,
+    ]
+    group = campaign.settings.get("group_id")
+    if group is not None:
+        conditions.append(listed.scope.in_(["", group]))
+    # Somebody may have opted out of the account and of the group: the first of both counts.
+    delays = (
+        select(func.min(listed.changed_at - texted.claimed_at).label("delay"))
+        .select_from(suppressions.join(recipients, texted.phone_number == listed.phone_number))
+        .where(*conditions)
+        .group_by(texted.id)
+        .subquery()
+    )
+    limits = (_HOUR, _DAY, 7 * _DAY)
+    known = [func.coalesce(func.sum(case((delays.c.delay < limit, 1), else_=0)), 0) for limit in limits]
+    hour, day, week, total = map(int, connection.execute(select(*known, func.count()).select_from(delays)).one())
+    return OptOuts(within_hour=hour, within_day=day - hour, within_week=week - day, later=total - week)
+
+
+def _in_doubt(connection: Connection, campaign: int, *, unmask: bool) -> tuple[DoubtfulText, ...]:
+    column = recipients.c
+    query = (
+        select(column.phone_number, column.line, column.claimed_at, column.attempts, column.cause, column.error)
+        .where(column.campaign == campaign, column.state == RecipientState.IN_DOUBT.value)
+        .order_by(column.id)
+        .limit(_MOST_DOUBTFUL)
+    )
+    return tuple(
+        DoubtfulText(
+            phone_number=row.phone_number if unmask else mask_phone_number(row.phone_number),
+            line=row.line,
+            claimed_at=_optional_time(row.claimed_at),
+            attempts=row.attempts,
+            cause=row.cause,
+            error=row.error and mask_phone_numbers_in(row.error),
+        )
+        for row in connection.execute(query)
+    )
+
+
+def _log(connection: Connection, campaign: int) -> tuple[tuple[LogLine, ...], int]:
+    log = campaign_log.c
+    query: Select[Any] = (
+        select(log.at, log.what, log.who, log.detail, recipients.c.line)
+        .select_from(campaign_log.outerjoin(recipients, recipients.c.id == log.recipient))
+        .where(log.campaign == campaign)
+        .order_by(log.id.desc())
+        .limit(_MOST_LOGGED)
+    )
+    rows = connection.execute(query).all()
+    total = connection.execute(select(func.count()).where(log.campaign == campaign)).scalar_one()
+    lines = tuple(
+        LogLine(
+            at=_time(row.at),
+            what=row.what,
+            who=row.who,
+            line=row.line,
+            detail=row.detail and mask_phone_numbers_in(row.detail),
+        )
+        for row in reversed(rows)
+    )
+    return lines, total - len(lines)
+
+
+def _pauses(connection: Connection, campaign: int) -> tuple[Pause, ...]:
+    log = campaign_log.c
+    states = [state.value for state in CampaignState]
+    query = (
+        select(log.at, log.what, log.detail)
+        .where(log.campaign == campaign, log.what.in_(states))
+        .order_by(log.id)
+        .limit(_MOST_CHANGES)
+    )
+    changes = connection.execute(query).all()
+    return tuple(
+        Pause(
+            start=_time(change.at),
+            end=None if after is None else _time(after.at),
+            reason=change.detail and mask_phone_numbers_in(change.detail),
+        )
+        for change, after in pairwise([*changes, None])
+        if change is not None and change.what == CampaignState.PAUSED
+    )
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _optional_time(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else _time(microseconds)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _total(sources: Mapping[str, Mapping[str, object]], name: str) -> int:
+    return sum(count for one in sources.values() if isinstance(count := one.get(name), int))
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    def simplify(_: type, __: Any, found: Any) -> Any:
+        return found.isoformat() if isinstance(found, datetime) else found
+
+    return attrs.asdict(value, value_serializer=simplify)
