@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pidj_async.campaigns.preflight import PreflightReport
     from pidj_async.campaigns.records import CampaignRecord, CampaignStatus, LogEntry, RecipientRecord
-    from pidj_async.campaigns.sources import Source
+    from pidj_async.campaigns.sources import Problem, Source
     from pidj_async.client import Pidj
     from pidj_async.store import Store
 
@@ -192,16 +192,21 @@ class Campaign:
 
     # ---------------------------------------------------------------------------------------------------- recipients
 
-    async def preflight(self, source: Source) -> PreflightReport:
+    async def preflight(
+        self, source: Source, *, on_problem: Callable[[Problem], object] | None = None
+    ) -> PreflightReport:
         """Check recipients, as `add` does, and keep nothing.
 
         Args:
             source: See `add`.
+            on_problem: See `add`.
         """
         async with rehearsal() as sink:
-            return await load(source, self._settings, sink=sink, suppressed=self._suppressed)
+            return await load(source, self._settings, sink=sink, suppressed=self._suppressed, on_problem=on_problem)
 
-    async def add(self, source: Source, *, name: str = "recipients") -> PreflightReport:
+    async def add(
+        self, source: Source, *, name: str = "recipients", on_problem: Callable[[Problem], object] | None = None
+    ) -> PreflightReport:
         """Add recipients. Nobody is texted before `run`.
 
         Adding the same source again adds nobody twice: whoever is in the campaign already, stays as they are.
@@ -210,6 +215,7 @@ class Campaign:
             source: `from_csv`, `from_json_lines`, `from_contacts`, or any iterable or async iterable of mappings with
                 ``phone_number`` and the template's merge fields, or of numbers.
             name: The source's name, for the report. Adding under the same name again replaces what was counted.
+            on_problem: Called for each line that nobody can be texted for. The report has the first 1,000 only.
 
         Returns:
             What was found, line by line where something is wrong.
@@ -228,6 +234,7 @@ class Campaign:
             self._settings,
             sink=lambda page: self._ledger.add(record.number, page),
             suppressed=self._suppressed,
+            on_problem=on_problem,
         )
         await self._ledger.note_source(
             record.number,

@@ -320,6 +320,7 @@ async def load(
     *,
     sink: Sink,
     suppressed: Callable[[Sequence[str]], Awaitable[set[str]]],
+    on_problem: Callable[[Problem], object] | None = None,
 ) -> PreflightReport:
     """Check a source, hand its recipients on, and report. Of a million lines no more than a page is in memory.
 
@@ -328,6 +329,7 @@ async def load(
         settings: The campaign's.
         sink: Takes pages of at most 2,000 recipients: a ledger's `add`, or a `rehearsal`.
         suppressed: Says which of some numbers want no texts.
+        on_problem: Called for each line that nobody can be texted for. The report has the first 1,000 only.
 
     Returns:
         What was found.
@@ -348,7 +350,12 @@ async def load(
         async with aclosing(reader.pages(_PAGE)) as pages:
             async for page in pages:
                 # In a thread, so that whoever else is on this event loop is not kept waiting.
-                await _add(count, await anyio.to_thread.run_sync(_examine, preflight, count, page), sink, suppressed)
+                examined, problems = await anyio.to_thread.run_sync(_examine, preflight, count, page)
+                for problem in problems:
+                    count.problem(problem)
+                    if on_problem is not None:
+                        on_problem(problem)
+                await _add(count, examined, sink, suppressed)
     finally:
         with anyio.CancelScope(shield=True):
             await reader.aclose()
@@ -358,20 +365,21 @@ async def load(
 _Examined: TypeAlias = list[tuple[NewRecipient, str, Segmentation]]
 
 
-def _examine(preflight: Preflight, count: _Count, page: Sequence[Line]) -> _Examined:
+def _examine(preflight: Preflight, count: _Count, page: Sequence[Line]) -> tuple[_Examined, list[Problem]]:
     examined: _Examined = []
+    problems: list[Problem] = []
     for line in page:
         if isinstance(line, Problem):
-            count.problem(line)
+            problems.append(line)
             continue
         if not count.has_columns:
             count.columns(line.fields)
         checked = preflight.examine(line)
         if isinstance(checked, Problem):
-            count.problem(checked)
+            problems.append(checked)
         else:
             examined.append(checked)
-    return examined
+    return examined, problems
 
 
 async def _add(

@@ -46,6 +46,12 @@ def _demo() -> click.Command:
     return demo
 
 
+def _campaign() -> click.Command:
+    from pidj_async.cli.campaign import campaign  # noqa: PLC0415  loaded when asked for
+
+    return campaign
+
+
 def _webhooks() -> click.Command:
     from pidj_async.cli.webhooks import webhooks  # noqa: PLC0415  loaded when asked for
 
@@ -71,6 +77,7 @@ def _store() -> click.Command:
 
 
 _SECTIONS: dict[str, dict[str, Callable[[], click.Command]]] = {
+    "Campaigns": {"campaign": _campaign},
     "Webhooks and the store": {
         "webhooks": _webhooks,
         "worker": _worker,

@@ -20,7 +20,9 @@ from pidj_async.outcomes import outcome_state
 __all__ = [
     "BROKEN_PIPE",
     "EXIT_CODES",
+    "HELD_UP",
     "INTERRUPTED",
+    "IN_DOUBT",
     "ExitCode",
     "Interrupted",
     "NothingFoundError",
@@ -48,6 +50,8 @@ class ExitCode:
     errors: tuple[type[errors.PidjError], ...] = ()
 
 
+IN_DOUBT: Final = 11
+HELD_UP: Final = 12
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
@@ -75,8 +79,10 @@ EXIT_CODES: Final = (
     ExitCode(8, "too many requests (429); nothing was done", (errors.RateLimitError,)),
     ExitCode(9, "a reply that cannot be read; after a 2xx it was most likely done", (errors.ResponseError,)),
     ExitCode(10, "the store could not be used; nothing was written", (errors.StoreError,)),
+    ExitCode(IN_DOUBT, "a campaign is done, with texts in doubt; 'pidj campaign resolve' lists them"),
+    ExitCode(HELD_UP, "a campaign was paused or cancelled before everybody had been texted; its reason is told"),
     ExitCode(3, "Pidj understood, and refused", (errors.APIError,)),
-    ExitCode(INTERRUPTED, "interrupted with Ctrl-C; the message says whether anything was sent"),
+    ExitCode(INTERRUPTED, "interrupted with Ctrl-C; the message says whether anything was sent, or how to go on"),
     ExitCode(BROKEN_PIPE, "whoever read the output has gone"),
 )
 """Every exit code of the command."""

@@ -15,11 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 from pidj_async._masking import REDACTED, mask_phone_number, mask_phone_numbers_in, mask_text
 
 if TYPE_CHECKING:
+    from pidj_async.campaigns.records import RecipientRecord
     from pidj_async.suppressions import Suppression
     from pidj_async.webhooks.events import Event
     from pidj_async.webhooks.inbox.records import InboxRecord
 
-__all__ = ["event_summary", "masked", "masked_error", "record_details", "record_summary", "suppression_summary"]
+__all__ = [
+    "event_summary",
+    "masked",
+    "masked_error",
+    "recipient_summary",
+    "record_details",
+    "record_summary",
+    "suppression_summary",
+]
 
 _ID: Final = re.compile(r"[a-z]{2,3}:[0-9A-Za-z-]{1,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IDS: Final = frozenset({"uuid", "id", "group_id", "contact_id"})
@@ -148,6 +157,28 @@ def suppression_summary(entry: Suppression, *, unmask: bool) -> dict[str, Any]:
         "source": entry.source,
         "changed_at": _time(entry.changed_at),
         "event_id": entry.event_id,
+    }
+
+
+def recipient_summary(recipient: RecipientRecord, *, unmask: bool) -> dict[str, Any]:
+    """Say what became of the text to somebody.
+
+    Args:
+        recipient: The recipient.
+        unmask: Show the number.
+    """
+    number, error = recipient.phone_number, recipient.error
+    return {
+        "phone_number": number if unmask else mask_phone_number(number),
+        "state": str(recipient.state),
+        "cause": recipient.cause,
+        "error": error if unmask or error is None else mask_phone_numbers_in(error),
+        "line": recipient.line,
+        "segments": recipient.segments,
+        "attempts": recipient.attempts,
+        "claimed_at": _time(recipient.claimed_at),
+        "settled_at": _time(recipient.settled_at),
+        "seconds": None if recipient.took is None else recipient.took / 1e6,
     }
 
 

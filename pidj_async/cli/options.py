@@ -271,9 +271,16 @@ else:  # older versions of click have nothing to fill in
 
 
 class Moment(_ParamType):
-    """A time: ISO 8601, of this machine's zone unless it names one, or how long ago it was."""
+    """A time: ISO 8601, of this machine's zone unless it names one, or how long ago it was.
+
+    Args:
+        ago: Whether ``2h``, for two hours ago, is one.
+    """
 
     name = "time"
+
+    def __init__(self, *, ago: bool = True) -> None:
+        self._ago = ago
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
         """Say what to write."""
@@ -289,8 +296,9 @@ class Moment(_ParamType):
         if isinstance(value, datetime):
             return value
         try:
-            if match := _AGO.match(value.strip()):
+            if self._ago and (match := _AGO.match(value.strip())):
                 return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError, OSError):
-            self.fail(f"{value!r} is no time; write 2026-01-31T18:00, 2026-01-31T18:00+01:00, or 2h for two hours ago")
+            ago = ", or 2h for two hours ago" if self._ago else ""
+            self.fail(f"{value!r} is no time; write 2026-01-31T18:00 or 2026-01-31T18:00+01:00{ago}")

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Collection, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import uvicorn
 
 from pidj_async._masking import REDACTED, mask_phone_numbers_in
+from pidj_async.cli.interrupts import on_stop_signals
 from pidj_async.errors import ConfigurationError, PidjError
 from pidj_async.webhooks.guard import redact_access_log
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from pidj_async.webhooks.adapters.asgi import ASGIApp
     from pidj_async.webhooks.guard import RedactSecrets
     from pidj_async.webhooks.receiver import Receiver
@@ -135,7 +133,9 @@ def run_until_stopped(work: Callable[[asyncio.Event], Any], stopped: asyncio.Eve
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        with _stop_signals(lambda: loop.call_soon_threadsafe(event.set)):
+        # uvicorn has its own while it serves, and hands on what it got when it has stopped: then this changes nothing
+        # any more, and the process does not end as one that was killed.
+        with on_stop_signals(lambda: loop.call_soon_threadsafe(event.set)):
             await work(event)
 
     try:
@@ -148,21 +148,6 @@ def run_until_stopped(work: Callable[[asyncio.Event], Any], stopped: asyncio.Eve
         if not isinstance(error, PidjError):
             raise
         raise error from None
-
-
-@contextmanager
-def _stop_signals(stop: Callable[[], object]) -> Generator[None]:
-    def on_signal(_: int, __: FrameType | None) -> None:
-        stop()
-
-    # uvicorn has its own while it serves, and hands on what it got when it has stopped: then this changes nothing any
-    # more, and the process does not end as one that was killed.
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # --- logs ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``pidj store``: the database that the inbox and the suppression list are in."""
+"""``pidj store``: the database that the inbox, the suppression list and the campaigns are in."""
 
 from __future__ import annotations
 
@@ -49,6 +49,26 @@ async def _look(store: Store) -> dict[str, Any]:
     }
 
 
+def _copy(*, from_url: str, to_url: str) -> None:
+    async def work(source: Store) -> dict[str, Any]:
+        from pidj_async.store import Store  # noqa: PLC0415  see `_make`
+        from pidj_async.store.copying import copy_store  # noqa: PLC0415
+
+        async with Store(to_url) as target:
+            copied = await copy_store(source, target)
+            return {"from": shown_store(source), "to": shown_store(target), "copied": copied}
+
+    done = run_on_store(from_url, work)
+
+    from pidj_async.cli.output import show_record, write_json  # noqa: PLC0415
+
+    if as_json():
+        write_json(done)
+    else:
+        show_record({name: f"{count:,}" for name, count in done["copied"].items()})
+        click.echo(f"{done['to']} has everything now that {done['from']} has. Point --store or PIDJ_STORE to it.")
+
+
 def _damage(connection: Connection) -> list[str]:
     found = connection.exec_driver_sql("PRAGMA quick_check").scalars()
     return [each for each in found if each != "ok"]
@@ -85,12 +105,24 @@ def _command(name: str, help: str, *, checks: bool = False) -> click.Command:
 
 store = click.Group(
     "store",
-    short_help="The database behind inbox and suppression list: init, upgrade, check.",
-    help="The database behind the inbox and the suppression list: SQLite, or PostgreSQL for several machines.",
+    short_help="The database behind all of it: init, upgrade, check, copy.",
+    help="The database behind inbox, suppression list and campaigns: SQLite, or PostgreSQL for several machines.",
     commands=[
         _command("init", "Make the tables. It does no harm if they are there."),
         _command("upgrade", "Bring the tables to the version of this package, and make them if there are none."),
         _command("check", "Make sure that the store can be read and written, and is not damaged.", checks=True),
+        click.Command(
+            "copy",
+            callback=_copy,
+            help="Copy everything from one store into another one, which must be empty.\n\nFROM and TO are URLs: "
+            "sqlite:///PATH or postgresql://…. Stop whatever uses FROM before; if somebody does all the same, nothing "
+            "is copied. A password is better left out of the URL, where others can see it, and put into PGPASSWORD.",
+            params=[
+                click.Argument(["from_url"], metavar="FROM"),
+                click.Argument(["to_url"], metavar="TO"),
+                *shared_options(before_command=False, connection=False),
+            ],
+        ),
     ],
 )
 """The group."""

@@ -2,8 +2,9 @@
 
 SQLite is the embedded default, PostgreSQL the same thing for several machines; one implementation on SQLAlchemy Core
 serves both. ``schema`` holds the tables, ``engine`` what differs between the two databases, ``database`` the `Store`,
-``grouping`` how many small writes share one commit. What the rows mean is decided by whoever owns the table: the inbox
-(`pidj_async.webhooks.inbox`) and the suppression list (`pidj_async.suppressions`).
+``grouping`` how many small writes share one commit, ``copying`` how a store moves to another database. What the rows
+mean is decided by whoever owns the table: the inbox (`pidj_async.webhooks.inbox`), the suppression list
+(`pidj_async.suppressions`), the ledger of campaigns (`pidj_async.campaigns`).
 
 SQLAlchemy is imported with `Store`, not with this package; it is in the extra ``store``.
 """

@@ -15,14 +15,25 @@ import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from pidj_async.errors import ConfigurationError
 
-__all__ = ["READ_ONLY", "Purpose", "exclusively", "insert_if_new", "now", "open_engine", "take_ids", "together"]
+__all__ = [
+    "READ_ONLY",
+    "Purpose",
+    "exclusively",
+    "insert_if_new",
+    "last_id",
+    "now",
+    "open_engine",
+    "set_last_id",
+    "take_ids",
+    "together",
+]
 
 READ_ONLY: Final = "pidj_read_only"
 """The execution option of a connection that will not write."""
@@ -75,6 +86,7 @@ def together(connection: Connection, purpose: Purpose) -> None:
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:namespace, :purpose)")
 _SHARED_LOCK = text("SELECT pg_advisory_xact_lock_shared(:namespace, :purpose)")
+_SEQUENCE = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
 _NOW = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 
@@ -97,9 +109,45 @@ def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
         query = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
         return sorted(connection.execute(query, {"table": table.name, "count": count}).scalars())
     # Inserting a row with an id of one's own moves SQLite's sequence along.
-    query = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
-    last = connection.execute(query, {"table": table.name}).scalar_one_or_none() or 0
+    last = connection.execute(_SEQUENCE, {"table": table.name}).scalar_one_or_none() or 0
     return list(range(last + 1, last + 1 + count))
+
+
+def last_id(connection: Connection, column: Column[int]) -> int:
+    """The last id that was given to a row of a table, be it still there or not; 0 if none was.
+
+    Args:
+        connection: In any transaction.
+        column: The one that the database numbers.
+    """
+    table = column.table
+    highest = connection.execute(select(func.max(column))).scalar_one() or 0
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT COALESCE(pg_sequence_last_value(pg_get_serial_sequence(:table, :column)), 0)")
+        given = connection.execute(query, {"table": table.name, "column": column.name}).scalar_one()
+    else:
+        given = connection.execute(_SEQUENCE, {"table": table.name}).scalar_one_or_none() or 0
+    return max(int(highest), int(given))
+
+
+def set_last_id(connection: Connection, column: Column[int], value: int) -> None:
+    """Have the next row of a table numbered after `value`, whatever ids were inserted.
+
+    Args:
+        connection: In a transaction that writes.
+        column: The one that the database numbers.
+        value: As from `last_id`; 0 changes nothing.
+    """
+    table = column.table
+    if value == 0:
+        return
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT setval(pg_get_serial_sequence(:table, :column), :value)")
+        connection.execute(query, {"table": table.name, "column": column.name, "value": value})
+    elif table.dialect_options["sqlite"]["autoincrement"]:
+        connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), {"table": table.name})
+        query = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :value)")
+        connection.execute(query, {"table": table.name, "value": value})
 
 
 def insert_if_new(connection: Connection, table: Table) -> Any:

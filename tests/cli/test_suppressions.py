@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from pidj_async.store import schema
 from tests.cli.conftest import Run
+from tests.stores import new_schema
 
 NUMBER = "+18885553333"
 GROUP = "gr:7c0a4f7e-6a0f-5b8e-8a5d-64e0f1c9b312"
@@ -128,7 +130,7 @@ def test_a_store_is_made_once_and_checked(command: str, call: Call) -> None:
     made = json.loads(call("store", command, "--json").stdout)
     checked = json.loads(call("store", "check", "--json").stdout)
     assert made | {"events": {}, "suppressed": 1} == checked
-    assert 1 == checked["version"]
+    assert schema.VERSION == checked["version"]
 
 
 def test_check_makes_nothing(run: Run, tmp_path: Path) -> None:
@@ -185,4 +187,49 @@ def test_check_finds_what_must_not_be_in_it(run: Run, tmp_path: Path) -> None:
 def test_a_files_name_may_come_from_the_environment(run: Run, tmp_path: Path) -> None:
     """PIDJ_STORE is what ``--store`` would say."""
     url = f"sqlite:///{tmp_path}/x.db"
-    assert {"store": url, "version": 1} == json.loads(run("store", "init", "--json", PIDJ_STORE=url).stdout)
+    assert {"store": url, "version": schema.VERSION} == json.loads(
+        run("store", "init", "--json", PIDJ_STORE=url).stdout
+    )
+
+
+# --- store copy ---------------------------------------------------------------------------------------------------
+
+
+def test_a_store_moves_to_a_server_and_back(
+    call: Call, run: Run, store_url: str, postgresql: str, tmp_path: Path
+) -> None:
+    """What was on the list is on it there, and the tables are made on the way; the count of each is told."""
+    call("suppressions", "add", NUMBER)
+    server, file = new_schema(postgresql), f"sqlite:///{tmp_path}/back.db"
+    done = json.loads(run("store", "copy", store_url, server, "--json").stdout)
+    assert (1, 0) == (done["copied"]["suppressions"], done["copied"]["recipients"])
+    result = run("store", "copy", server, file)
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert f"{file} has everything now that " in result.stdout
+    found = json.loads(run("suppressions", "list", "--json", "--unmask", "--store", file).stdout)
+    assert [NUMBER] == [one["phone_number"] for one in found]
+
+
+def test_a_store_is_copied_into_an_empty_one_only(call: Call, run: Run, store_url: str, tmp_path: Path) -> None:
+    """Otherwise it ends with 2; a source that is not there is not made."""
+    call("suppressions", "add", NUMBER)
+    target = f"sqlite:///{tmp_path}/target.db"
+    run("suppressions", "add", NUMBER, "--store", target)
+    for source, said in (
+        (store_url, "the target is not empty"),
+        (f"sqlite:///{tmp_path}/x.db", "there is no store at"),
+    ):
+        result = run("store", "copy", source, target)
+        assert 2 == result.exit_code
+        assert said in result.stderr
+    assert not (tmp_path / "x.db").exists()
+
+
+def test_the_password_of_neither_store_is_shown(run: Run, tmp_path: Path) -> None:
+    """Not in the error either."""
+    url = "postgresql://shop:hunter2hunter2@127.0.0.1:9/shop"
+    run("store", "init", "--store", f"sqlite:///{tmp_path}/a.db")
+    for stores in ((url, f"sqlite:///{tmp_path}/b.db"), (f"sqlite:///{tmp_path}/a.db", url)):
+        result = run("store", "copy", *stores)
+        assert (10, "") == (result.exit_code, result.stdout)
+        assert "hunter2" not in result.stderr
