@@ -45,15 +45,34 @@ _KINDS: Final[Mapping[RecipientState, tuple[str, str]]] = {
 """How each state is drawn and called, in the order in which the page has them."""
 
 _CAUSES: Final[Mapping[str, str]] = {
-    "connection-lost": "the connection broke after the text was on its way",
-    "opt-out": "on the suppression list before the text's turn came",
-    "no-consent": "has not consented",
+    "bad-reply": "what came back was no answer",
+    "cancelled": "it was broken off here",
+    "configuration": "something is set up wrongly here",
+    "connect-error": "no connection to Pidj",
+    "connect-timeout": "no connection to Pidj in time",
+    "connection-lost": "the connection broke while the text was on its way",
+    "connection-refused": "Pidj took no connection",
+    "consent-unknown": "whether they have consented could not be found out",
+    "declined": "Pidj declined it",
+    "dns": "Pidj's address could not be looked up",
+    "invalid-request": "Pidj would refuse or change such a text",
+    "no-consent": "they have not consented",
+    "no-contact": "Pidj has no contact with this number, so no consent",
+    "not-sent": "it could not be sent",
+    "not-started": "the campaign was stopped just before",
+    "opt-out": "on the suppression list when their turn came",
+    "pool-timeout": "no connection was free in time",
+    "proxy": "the proxy did not let it through",
     "read-timeout": "no answer came in time",
-    "refused": "Pidj said no",
+    "timeout": "it took too long",
+    "tls": "no secure connection to Pidj",
+    "transport-bug": "an error that should not be, in this program",
     "unreadable-reply": "Pidj took it, its answer could not be read",
-    "worker-lost": "the program was ended while the text was on its way",
-    "write-timeout": "the text could not be handed over in time",
+    "worker-lost": "the program ended while the text was on its way",
+    "write-timeout": "it could not be handed over in time",
 }
+"""What the words of `pidj_async.outcomes.cause_of` and of the rooms beside this one mean."""
+
 _HTTP: Final = re.compile(r"http-([1-5][0-9]{2})\Z")
 
 _STATES: Final[Mapping[CampaignState, str]] = {
@@ -260,16 +279,19 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _cause(cause: str | None) -> str:
-    """Explain a cause, if it is one that is known."""
+def _cause(cause: str | None, state: RecipientState | None = None) -> str:
+    """Explain a cause; nothing, if it is none that is known."""
     if cause is None:
         return ""
+    said = _CAUSES.get(cause, "")
     if match := _HTTP.match(cause):
         try:
-            return f"Pidj answered {match[1]} {HTTPStatus(int(match[1])).phrase}"
+            said = f"Pidj answered {match[1]} {HTTPStatus(int(match[1])).phrase}"
         except ValueError:
-            return f"Pidj answered {match[1]}"
-    return _CAUSES.get(cause, "")
+            said = f"Pidj answered {match[1]}"
+    # The cause is still why it was in doubt.
+    decided = state is _S.SENT and cause != "unreadable-reply"
+    return f"a person decided so; it was in doubt: {said or 'see the log'}" if decided else said
 
 
 def _number(value: float | Decimal) -> str:
@@ -439,6 +461,7 @@ def _sources(campaign: CampaignRecord) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": name,
+                "complete": one.get("complete", False),
                 "lines": one.get("lines", 0),
                 "invalid": invalid,
                 "duplicate": one.get("duplicate", 0),
@@ -449,10 +472,9 @@ def _sources(campaign: CampaignRecord) -> list[dict[str, Any]]:
     return found
 
 
-def _problem(problem: object) -> tuple[object, str]:
-    if isinstance(problem, Mapping):
-        return problem.get("line", ""), mask_phone_numbers_in(str(problem.get("reason", "")))
-    return "", mask_phone_numbers_in(str(problem))
+def _problem(problem: Any) -> tuple[int, str]:
+    line, reason = problem
+    return line, mask_phone_numbers_in(reason)
 
 
 def _settings(report: CampaignReport) -> list[tuple[str, str]]:

@@ -12,10 +12,9 @@ The rules:
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -24,10 +23,12 @@ import attrs
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, select
 
 from pidj_async._masking import mask_phone_number, mask_phone_numbers_in
+from pidj_async.campaigns.ledger.table import find
+from pidj_async.campaigns.ledger.turns import datetime_of
 from pidj_async.campaigns.records import CampaignRecord
 from pidj_async.campaigns.states import CampaignState, RecipientState
 from pidj_async.errors import ConfigurationError, InvalidRequestError
-from pidj_async.store.schema import campaign_log, campaigns, recipients, suppressions
+from pidj_async.store.schema import campaign_log, recipients, suppressions
 
 if TYPE_CHECKING:
     from pidj_async.store import Store
@@ -45,7 +46,6 @@ __all__ = [
     "report_of",
 ]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = 1_000_000
 _HOUR: Final = 3_600 * _SECOND
 _DAY: Final = 24 * _HOUR
@@ -62,7 +62,6 @@ _WIDTHS: Final = (
 _MOST_DOUBTFUL: Final = 200
 _MOST_LOGGED: Final = 200
 _MOST_CHANGES: Final = 5_000
-_MOST_PROBLEMS: Final = 20
 
 _TRIED: Final = (RecipientState.SENT, RecipientState.REJECTED, RecipientState.IN_DOUBT, RecipientState.ABANDONED)
 """A text left this machine, or may have."""
@@ -384,7 +383,10 @@ async def report_of(
         raise InvalidRequestError(name, problem)
 
     def read(connection: Connection) -> CampaignReport:
-        campaign = _campaign(connection, campaign_id)
+        campaign = find(connection, campaign_id)
+        if campaign is None:
+            msg = f"this store has no campaign {campaign_id!r}; see which there are with: pidj campaign list"
+            raise ConfigurationError(msg)
         at = store.now(connection)
         rows = _Rows.of(connection, campaign.number)
         outcomes, lengths, counts, repeated = _outcomes(connection, rows)
@@ -393,7 +395,7 @@ async def report_of(
         log, left_out = _log(connection, campaign.number)
         return CampaignReport(
             campaign=campaign,
-            made_at=_time(at),
+            made_at=datetime_of(at),
             unmasked=unmask,
             price_per_segment=price_per_segment,
             currency=currency,
@@ -417,24 +419,6 @@ async def report_of(
 
 
 # --- inside the transaction ---------------------------------------------------------------------------------------
-
-
-def _campaign(connection: Connection, campaign_id: str) -> CampaignRecord:
-    row = connection.execute(select(campaigns).where(campaigns.c.id == campaign_id)).one_or_none()
-    if row is None:
-        msg = f"this store has no campaign {campaign_id!r}; see which there are with: pidj campaign list"
-        raise ConfigurationError(msg)
-    return CampaignRecord(
-        number=row.number,
-        id=row.id,
-        state=CampaignState(row.state),
-        reason=row.reason,
-        settings=json.loads(row.settings),
-        sources=json.loads(row.sources),
-        created_at=_time(row.created_at),
-        started_at=_optional_time(row.started_at),
-        ended_at=_optional_time(row.ended_at),
-    )
 
 
 @attrs.frozen
@@ -535,7 +519,7 @@ def _buckets(
     def one(number: int) -> Bucket:
         found = counts.get(number, {})
         return Bucket(
-            start=_time(number * width * _SECOND),
+            start=datetime_of(number * width * _SECOND),
             sent=found.get(RecipientState.SENT, 0),
             rejected=found.get(RecipientState.REJECTED, 0),
             in_doubt=found.get(RecipientState.IN_DOUBT, 0) + found.get(RecipientState.ABANDONED, 0),
@@ -638,7 +622,7 @@ def _log(connection: Connection, campaign: int) -> tuple[tuple[LogLine, ...], in
     total = connection.execute(select(func.count()).where(log.campaign == campaign)).scalar_one()
     lines = tuple(
         LogLine(
-            at=_time(row.at),
+            at=datetime_of(row.at),
             what=row.what,
             who=row.who,
             line=row.line,
@@ -661,8 +645,8 @@ def _pauses(connection: Connection, campaign: int) -> tuple[Pause, ...]:
     changes = connection.execute(query).all()
     return tuple(
         Pause(
-            start=_time(change.at),
-            end=None if after is None else _time(after.at),
+            start=datetime_of(change.at),
+            end=None if after is None else datetime_of(after.at),
             reason=change.detail and mask_phone_numbers_in(change.detail),
         )
         for change, after in pairwise([*changes, None])
@@ -673,12 +657,8 @@ def _pauses(connection: Connection, campaign: int) -> tuple[Pause, ...]:
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
 def _optional_time(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _time(microseconds)
+    return None if microseconds is None else datetime_of(microseconds)
 
 
 def _iso(moment: datetime | None) -> str | None:

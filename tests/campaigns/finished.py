@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pidj_async.store import schema
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
 START: Final = int(datetime(2026, 11, 23, 15, 0, tzinfo=UTC).timestamp()) * SECOND
 GROUP: Final = "gr:7f3c"
 
 Row = dict[str, Any]
+
+
+def moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds // SECOND, UTC) + timedelta(microseconds=microseconds % SECOND)
 
 
 def row(number: int, state: str, *, at: int | None = None, **values: Any) -> Row:
@@ -107,7 +112,7 @@ async def put_spring(store: Store) -> None:
     chance = random.Random(7)
     stretches = ((0, 5 * HOUR), (17 * HOUR, 29 * HOUR), (41 * HOUR, 47 * HOUR))
     causes = {
-        "rejected": (("http-400", 9), ("refused", 6)),
+        "rejected": (("http-400", 9), ("declined", 6)),
         "in_doubt": (("http-503", 3), ("read-timeout", 4), ("connection-lost", 3), ("worker-lost", 2)),
         "suppressed": (("opt-out", 37), ("no-consent", 4)),
         "abandoned": (("read-timeout", 3),),
@@ -158,12 +163,11 @@ async def put_spring(store: Store) -> None:
         },
         sources={
             "recipients.csv": {
+                "complete": True,
                 "lines": 2_000,
                 "invalid": 37,
                 "duplicate": 43,
-                "problems": [
-                    {"line": 17 + 50 * one, "reason": "555-1234 is too short to be a number"} for one in range(37)
-                ],
+                "problems": [[17 + 50 * one, "555-1234 is too short to be a number"] for one in range(37)],
             }
         },
         logged=[
