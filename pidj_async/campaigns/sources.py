@@ -256,7 +256,7 @@ def _read_csv(lines: Iterator[str]) -> tuple[tuple[str, ...] | None, Iterator[Li
             break
     delimiter = _delimiter_of(skipped[-1] if skipped else "")
     reader = csv.reader(chain(skipped, lines), delimiter=delimiter, strict=True)
-    heading = next((row for _, row in _records(reader) if row), None)
+    heading = next((row for _, row in _records(reader) if "".join(row).strip()), None)
     if heading is None:
         raise InvalidRequestError("source", "is empty")
     if isinstance(heading, str):
@@ -316,10 +316,10 @@ def _rows(reader: Any, columns: list[str]) -> Iterator[Line]:
         if isinstance(row, str):
             yield Problem(line, f"it is not CSV: {row}")
             continue
-        if not any(row):
+        if not "".join(row).strip():
             continue
         if len(row) != width:
-            if len(row) < width or any(row[width:]):
+            if len(row) < width or "".join(row[width:]).strip():
                 span = "" if reader.line_num <= line else f", and goes on to line {reader.line_num}"
                 yield Problem(line, f"it has {_count(len(row))}, the heading has {width}{span}")
                 continue

@@ -46,8 +46,8 @@ def local(moment: datetime | None, zone: str) -> str:
     return "now" if moment is None else f"{moment.astimezone(ZoneInfo(zone)):%m-%d %H:%M}"
 
 
-def at(zone: str, month: int, day: int, hour: int, minute: int = 0, second: int = 0, *, fold: int = 0) -> datetime:
-    return datetime(2026, month, day, hour, minute, second, tzinfo=ZoneInfo(zone), fold=fold)
+def at(zone: str, month: int, day: int, hour: int, minute: int = 0, *, fold: int = 0) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=ZoneInfo(zone), fold=fold)
 
 
 # --- windows ------------------------------------------------------------------------------------------------------
@@ -100,8 +100,8 @@ def test_an_empty_window(text: str) -> None:
 @pytest.mark.parametrize("zone", CLOCKS)
 @pytest.mark.parametrize("month", [1, 7])
 def test_every_zone_of_the_united_states(zone: str, month: int) -> None:
-    """At 7:59:59 people wait until 8:00, at 8:00 and 20:59 they may be texted, at 21:00 they wait for the morning."""
-    asked = [(7, 59, 59), (8, 0), (20, 59, 59), (21, 0), (23, 59)]
+    """At 7:59 people wait until 8:00, at 8:00 and 20:59 they may be texted, at 21:00 they wait for the morning."""
+    asked = [(7, 59), (8, 0), (20, 59), (21, 0), (23, 59)]
     found = [local(DAY.opening(at(zone, month, 15, *time), [zone]), zone) for time in asked]
     days = [f"{month:02}-15 08:00", f"{month:02}-16 08:00"]
 
@@ -111,16 +111,16 @@ def test_every_zone_of_the_united_states(zone: str, month: int) -> None:
 @pytest.mark.parametrize("zone", [*CLOCKS, *ODD])
 @pytest.mark.parametrize("day", [SPRING, AUTUMN], ids=["spring", "autumn"])
 @pytest.mark.parametrize("window", ["8:00-21:00", "20:00-8:00", "2:30-3:30", "1:30-2:30", "23:45-0:15"])
-def test_each_minute_around_a_change_of_clocks(zone: str, day: datetime, window: str) -> None:
-    """For three days, minute by minute: open is what the wall clock says, and the opening is the next open minute."""
+def test_each_five_minutes_around_a_change_of_clocks(zone: str, day: datetime, window: str) -> None:
+    """For four days: open is what the wall clock says, and the opening is the next time that it says so."""
     hours = Hours.parse(window)
-    minutes = [day - timedelta(days=1) + MINUTE * count for count in range(4 * 1_440)]
-    shown = [is_open(window, minute, [zone]) for minute in minutes]
+    times = [day + timedelta(days=-1, minutes=5 * count) for count in range(4 * 288)]
     expected: datetime | None = None
-    for minute, opened in zip(reversed(minutes), reversed(shown), strict=True):
-        expected = minute if opened else expected
-        if expected is not None and minute.minute % 5 == 0:
-            assert (minute, None if opened else expected) == (minute, hours.opening(minute, [zone]))
+    for time in reversed(times):
+        opened = is_open(window, time, [zone])
+        expected = time if opened else expected
+        if expected is not None:
+            assert (time, None if opened else expected) == (time, hours.opening(time, [zone]))
 
 
 def test_an_hour_that_is_left_out() -> None:
@@ -165,8 +165,8 @@ def test_any() -> None:
 def test_seconds_count() -> None:
     """A fraction of a second before eight is before eight; the answer is a whole second."""
     zone = "America/Denver"
-    before = at(zone, 5, 5, 7, 59, 59) + timedelta(microseconds=999_999)
-    assert at(zone, 5, 5, 8).astimezone(UTC) == DAY.opening(before, [zone])
+    eight = at(zone, 5, 5, 8)
+    assert eight.astimezone(UTC) == DAY.opening(eight - timedelta(microseconds=1), [zone])
 
 
 @pytest.mark.parametrize("ask", [DAY.opening, DAY.closing])
@@ -307,7 +307,7 @@ NEW_YORK = "+12125550146"
     st.lists(
         st.tuples(st.integers(0, 5_000), st.sampled_from([NEW_YORK, "+18505550146", "+13035550146"])), max_size=30
     ),
-    st.sampled_from([DAY, NIGHT, Hours.parse("any"), Hours.parse("1:30-2:30")]),
+    st.sampled_from([DAY, NIGHT, Hours.parse("any"), Hours.parse("1:30-3:30")]),
 )
 def test_the_kept_answers_are_the_answers(steps: Sequence[tuple[int, str]], hours: Hours) -> None:
     """However the clock goes, also back: what is remembered is what would be found."""
