@@ -12,16 +12,17 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
 
-import attrs
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-__all__ = ["Counter", "Row", "Victim", "counting_server", "rows_of", "start_victim"]
+from .books import Row
+
+__all__ = ["CountingServer", "Victim", "counting_server", "rows_of", "start_victim"]
 
 HERE = Path(__file__).parent
 
 
-class Counter:
+class CountingServer:
     """The counting server, as seen by the test."""
 
     def __init__(self, port: int) -> None:
@@ -48,14 +49,14 @@ class Counter:
 
 
 @contextlib.contextmanager
-def counting_server(plan: Mapping[str, Any]) -> Iterator[Counter]:
+def counting_server(plan: Mapping[str, Any]) -> Iterator[CountingServer]:
     """Run the server while the block lasts."""
     command = [sys.executable, str(HERE / "server.py"), json.dumps(plan)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield Counter(int(process.stdout.readline()))
+            yield CountingServer(int(process.stdout.readline()))
         finally:
             process.stdin.close()
             assert process.wait(10) == 0
@@ -106,15 +107,6 @@ def start_victim(store_url: str, base_url: str, recipients: Path, *, concurrency
     """Start a process that loads the recipients, if they are not, and sends until it is done."""
     command = [sys.executable, str(HERE / "victim.py"), store_url, base_url, str(recipients), str(concurrency)]
     return Victim(command)
-
-
-@attrs.frozen
-class Row:
-    """A recipient, as it stands in the database."""
-
-    state: str
-    cause: str | None
-    attempts: int
 
 
 def rows_of(store_url: str) -> dict[str, Row]:

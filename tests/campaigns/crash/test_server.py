@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from .laboratory import Counter, counting_server
+from .laboratory import CountingServer, counting_server
 from .server import AMBIGUOUS, FATES, RETRY_AFTER
 
 HEADERS = {"Authorization": "Basic eDp5", "Content-Type": "application/x-www-form-urlencoded"}
@@ -18,7 +18,7 @@ NUMBER = "+18885550001"
 
 
 def post(
-    server: Counter, number: str = NUMBER, *, timeout: float = 10, **fields: str
+    server: CountingServer, number: str = NUMBER, *, timeout: float = 10, **fields: str
 ) -> tuple[int, dict[str, str], bytes]:
     form = {"to_number": number, "text_body": "Hi", "group_id": "gr:1"} | fields
     connection = HTTPConnection("127.0.0.1", server.port, timeout=timeout)

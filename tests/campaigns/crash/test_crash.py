@@ -1,0 +1,183 @@
+"""A campaign is killed again and again, and nobody is texted twice.
+
+A server in a process of its own counts the texts per number; the process that sends them is SIGKILLed at random
+moments and started again, until the campaign is done. Then the server's count and the ledger, read with plain SQL, are
+compared; `Books` says what must hold.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.stores import new_schema
+
+from .books import Books
+from .laboratory import CountingServer, Victim, counting_server, rows_of, start_victim
+
+CONCURRENCY = 40
+TEXTS_PER_KILL = 150
+PATIENCE = 120.0
+"""Seconds for the last process to finish what is left."""
+
+FAULTS = {
+    "drop-after": 0.02,
+    "drop-before": 0.02,
+    "reset-after": 0.02,
+    "reset-before": 0.02,
+    "cut-off": 0.01,
+    "503-after": 0.01,
+    "503-before": 0.01,
+    "500-after": 0.01,
+    "hang-after": 0.002,
+    "hang-before": 0.002,
+    "slow": 0.01,
+    "unreadable": 0.02,
+    "declined": 0.03,
+}
+CALM = {"seed": 4, "delay": 0.01}
+ROUGH = {"seed": 5, "delay": 0.01, "fates": FAULTS, "storm": [400, 30]}
+
+#: One dose by default, and one for the long run.
+DOSES = [8, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])]
+SMALL_DOSES = [4, pytest.param(40, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@attrs.define
+class Experiment:
+    """A campaign, its killer, and what is known of it at the end."""
+
+    store_url: str
+    server: CountingServer
+    recipients: Path
+    numbers: frozenset[str]
+    chance: random.Random
+    kills: int = 0
+
+    def start(self) -> Victim:
+        return start_victim(self.store_url, self.server.base_url, self.recipients, concurrency=CONCURRENCY)
+
+    def kill_while_sending(self, victim: Victim, left: int) -> None:
+        """Let it send for a while, a part of what is left of the campaign, and kill it in the middle of something."""
+        sent = self.server.wait(0)
+        aim = sent + self.chance.randint(1, max(1, 3 * (len(self.numbers) - sent) // (2 * left + 2)))
+        while self.server.wait(aim) < aim and not victim.has_ended:
+            pass
+        time.sleep(self.chance.uniform(0, 0.01))
+        self.kills += victim.kill()
+
+    def kill_at_any_moment(self, victim: Victim) -> None:
+        """Also while it starts, while it adds its recipients, or while it takes the claims of the dead away."""
+        time.sleep(self.chance.uniform(0.3, 1.2))
+        self.kills += victim.kill()
+
+    def finish(self) -> None:
+        with self.start() as victim:
+            assert victim.result(PATIENCE)["state"] == "done"
+
+    def books(self) -> Books:
+        return Books(rows=rows_of(self.store_url), log=self.server.log(), numbers=self.numbers)
+
+
+def write_recipients(path: Path, count: int) -> frozenset[str]:
+    numbers = [f"+1202{2_000_000 + each:07d}" for each in range(count)]
+    path.write_text("phone_number,name\n" + "".join(f"{number},P{each}\n" for each, number in enumerate(numbers)))
+    return frozenset(numbers)
+
+
+def prepare(store_url: str, server: CountingServer, folder: Path, kills: int) -> Experiment:
+    recipients = folder / "recipients.csv"
+    numbers = write_recipients(recipients, kills * TEXTS_PER_KILL)
+    return Experiment(store_url, server, recipients, numbers, random.Random(kills))
+
+
+def tell(experiment: Experiment, books: Books, started: float) -> None:
+    print(f"{experiment.kills} kills, {books}, {time.perf_counter() - started:.1f} s")  # noqa: T201
+
+
+def killed_again_and_again(store_url: str, folder: Path, plan: Mapping[str, Any], kills: int) -> Books:
+    started = time.perf_counter()
+    with counting_server(plan) as server:
+        experiment = prepare(store_url, server, folder, kills)
+        while experiment.kills < kills:
+            with experiment.start() as victim:
+                if experiment.chance.random() < 0.2:
+                    experiment.kill_at_any_moment(victim)
+                else:
+                    experiment.kill_while_sending(victim, kills - experiment.kills)
+        experiment.finish()
+        books = experiment.books()
+    tell(experiment, books, started)
+    return books
+
+
+@pytest.mark.parametrize("kills", DOSES)
+def test_killed_while_pidj_is_well(tmp_path: Path, kills: int) -> None:
+    """Nobody gets two texts, nobody is forgotten, and only a kill leaves a text in doubt."""
+    books = killed_again_and_again(f"sqlite:///{tmp_path / 'store.db'}", tmp_path, CALM, kills)
+
+    books.check(at_most_killed=kills * CONCURRENCY)
+    assert books.killed == books.in_doubt
+
+
+@pytest.mark.parametrize("kills", DOSES)
+def test_killed_while_pidj_misbehaves(tmp_path: Path, kills: int) -> None:
+    """The same with lost replies, resets, hangs, storms of 429 and 503s that were acted on."""
+    books = killed_again_and_again(f"sqlite:///{tmp_path / 'store.db'}", tmp_path, ROUGH, kills)
+
+    books.check(at_most_killed=kills * CONCURRENCY)
+    met = {fate for requests in books.log.values() for fate, _ in requests}
+    assert {"ok", "throttled", "declined", "drop-after", "reset-before", "503-after"} <= met
+
+
+@pytest.mark.parametrize("plan", [CALM, ROUGH], ids=["well", "misbehaving"])
+@pytest.mark.parametrize("kills", SMALL_DOSES)
+def test_killed_on_postgresql(postgresql: str, tmp_path: Path, plan: Mapping[str, Any], kills: int) -> None:
+    """What the database is makes no difference."""
+    books = killed_again_and_again(new_schema(postgresql), tmp_path, plan, kills)
+
+    books.check(at_most_killed=kills * CONCURRENCY)
+
+
+@pytest.mark.parametrize("kills", SMALL_DOSES)
+def test_two_processes_killed_by_turns(store_url: str, tmp_path: Path, kills: int) -> None:
+    """Both send from one store at once. What a dead one has claimed is not sent by the other one."""
+    started = time.perf_counter()
+    with counting_server(ROUGH) as server:
+        experiment = prepare(store_url, server, tmp_path, kills)
+        victims = [experiment.start(), experiment.start()]
+        try:
+            while experiment.kills < kills:
+                which = experiment.chance.randrange(2)
+                experiment.kill_while_sending(victims[which], kills - experiment.kills)
+                victims[which] = experiment.start()
+            states = [victim.result(PATIENCE)["state"] for victim in victims]
+        finally:
+            for victim in victims:
+                victim.kill()
+        experiment.finish()
+        books = experiment.books()
+    tell(experiment, books, started)
+
+    assert ["done", "done"] == states
+    books.check(at_most_killed=kills * CONCURRENCY)
+
+
+def test_a_campaign_that_is_done_sends_nothing_more(tmp_path: Path) -> None:
+    """Run again, with the same recipients added again: the server hears of nobody."""
+    with counting_server(CALM) as server:
+        experiment = prepare(f"sqlite:///{tmp_path / 'store.db'}", server, tmp_path, kills=1)
+        experiment.finish()
+        first = server.log()
+        experiment.finish()
+
+        assert first == server.log()
+    assert {number: [("ok", True)] for number in experiment.numbers} == first

@@ -1,0 +1,52 @@
+"""A process that runs a campaign, to be killed: ``python victim.py STORE BASE_URL RECIPIENTS CONCURRENCY``.
+
+It is the whole story each time: it opens the store, adds the recipients (which adds nobody twice), and runs until
+nobody is left to be texted. What it prints at its end is how far the campaign is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import anyio
+
+from pidj_async import HttpxTransport, Pidj
+from pidj_async.campaigns.campaign import Campaign
+from pidj_async.campaigns.sources import open_source
+from pidj_async.pacing import Pacer
+from pidj_async.store import Store
+
+READ_TIMEOUT = 4.0
+"""Seconds; longer than the slowest reply of the counting server, and shorter than its hangs."""
+
+
+async def main(store_url: str, base_url: str, recipients: str, concurrency: str) -> None:
+    transport = HttpxTransport(read_timeout=READ_TIMEOUT)
+    # Faults come by chance here, not because a server is down: more in a row than that would be another test.
+    pacer = Pacer(concurrency=int(concurrency), failures=50)
+    async with (
+        Store(store_url) as store,
+        Pidj(account_key="key", token="token", base_url=base_url, transport=transport) as pidj,
+    ):
+        campaign = Campaign(
+            store,
+            "crash",
+            client=pidj,
+            text="Hi {name}",
+            group_id="gr:1",
+            hours="any",
+            concurrency=int(concurrency),
+            max_in_doubt=1_000_000,
+            pacer=pacer,
+        )
+        await campaign.add(open_source(Path(recipients)))
+        status = await campaign.run()
+    await transport.aclose()
+    print(json.dumps({"state": status.state, "counts": dict(status.counts)}))  # noqa: T201  whoever started it reads that
+
+
+if __name__ == "__main__":
+    _, store, server, csv, at_a_time = sys.argv
+    anyio.run(main, store, server, csv, at_a_time)
