@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import OperationalError
 
 from .books import Row
 
-__all__ = ["CountingServer", "Victim", "counting_server", "rows_of", "start_victim"]
+__all__ = ["CountingServer", "Victim", "counting_server", "is_locked", "late_settlements", "rows_of", "start_victim"]
 
 HERE = Path(__file__).parent
 
@@ -103,21 +104,58 @@ class Victim:
         return result
 
 
-def start_victim(store_url: str, base_url: str, recipients: Path, *, concurrency: int) -> Victim:
+def start_victim(store_url: str, base_url: str, recipients: Path, *, concurrency: int, lease: float = 30.0) -> Victim:
     """Start a process that loads the recipients, if they are not, and sends until it is done."""
-    command = [sys.executable, str(HERE / "victim.py"), store_url, base_url, str(recipients), str(concurrency)]
-    return Victim(command)
+    arguments = [store_url, base_url, str(recipients), str(concurrency), str(lease)]
+    return Victim([sys.executable, str(HERE / "victim.py"), *arguments])
+
+
+def is_locked(store_url: str) -> bool:
+    """Whether somebody is in the middle of writing to the ledger, and stays there."""
+    engine = _engine(store_url, timeout=0.2)
+    try:
+        with engine.connect() as connection:
+            # Both are locks that a worker's transaction holds from its first statement to its end.
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SET lock_timeout = '200ms'"))
+                connection.execute(text("SELECT number FROM pidj_workers FOR UPDATE"))
+            else:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.rollback()
+    except OperationalError:
+        return True
+    finally:
+        engine.dispose()
+    return False
 
 
 def rows_of(store_url: str) -> dict[str, Row]:
     """Read the ledger with plain SQL."""
-    url = make_url(store_url)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url)
+    found = _select(store_url, "SELECT phone_number, state, cause, attempts FROM pidj_recipients")
+    return {number: Row(state, cause, attempts) for number, state, cause, attempts in found}
+
+
+def late_settlements(store_url: str) -> list[str]:
+    """Read what those said who had been thought dead."""
+    found = _select(
+        store_url,
+        "SELECT phone_number FROM pidj_campaign_log JOIN pidj_recipients ON pidj_recipients.id = recipient"
+        " WHERE what = 'late'",
+    )
+    return [number for (number,) in found]
+
+
+def _select(store_url: str, query: str) -> Sequence[Sequence[Any]]:
+    engine = _engine(store_url)
     try:
         with engine.connect() as connection:
-            found = connection.execute(text("SELECT phone_number, state, cause, attempts FROM pidj_recipients"))
-            return {number: Row(state, cause, attempts) for number, state, cause, attempts in found}
+            return connection.execute(text(query)).all()
     finally:
         engine.dispose()
+
+
+def _engine(store_url: str, timeout: float = 10.0) -> Engine:
+    url = make_url(store_url)
+    if url.drivername == "postgresql":
+        return create_engine(url.set(drivername="postgresql+psycopg"))
+    return create_engine(url, connect_args={"timeout": timeout})

@@ -98,8 +98,8 @@ class Server:
             raise ValueError(message)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The other side may vanish at any moment: that is what all this is for.
-        with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError):
+        # The other side may vanish at any moment, that is what all this is for; and so may we.
+        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
             while await self._one(reader, writer):
                 pass
         writer.close()

@@ -19,7 +19,7 @@ import pytest
 from tests.stores import new_schema
 
 from .books import Books
-from .laboratory import CountingServer, Victim, counting_server, rows_of, start_victim
+from .laboratory import CountingServer, Victim, counting_server, is_locked, late_settlements, rows_of, start_victim
 
 CONCURRENCY = 40
 TEXTS_PER_KILL = 150
@@ -62,8 +62,9 @@ class Experiment:
     chance: random.Random
     kills: int = 0
 
-    def start(self) -> Victim:
-        return start_victim(self.store_url, self.server.base_url, self.recipients, concurrency=CONCURRENCY)
+    def start(self, lease: float = 30.0) -> Victim:
+        base_url = self.server.base_url
+        return start_victim(self.store_url, base_url, self.recipients, concurrency=CONCURRENCY, lease=lease)
 
     def kill_while_sending(self, victim: Victim, left: int) -> None:
         """Let it send for a while, a part of what is left of the campaign, and kill it in the middle of something."""
@@ -169,6 +170,32 @@ def test_two_processes_killed_by_turns(store_url: str, tmp_path: Path, kills: in
 
     assert ["done", "done"] == states
     books.check(at_most_killed=kills * CONCURRENCY)
+
+
+def test_a_process_that_was_frozen_and_thought_dead_changes_nothing(store_url: str, tmp_path: Path) -> None:
+    """Stopped in the middle for longer than its lease, while another one finishes; then it goes on, and is refused."""
+    lease = 1.5
+    with counting_server(CALM) as server:
+        experiment = prepare(store_url, server, tmp_path, kills=4)
+        with experiment.start(lease) as frozen:
+            while server.wait(200) < 200:
+                pass
+            frozen.freeze()
+            while is_locked(store_url):  # in the middle of a transaction it would hold up everybody
+                frozen.thaw()
+                time.sleep(0.003)
+                frozen.freeze()
+            with experiment.start(lease) as other:
+                assert other.result(PATIENCE)["state"] == "done"
+            before = experiment.books()
+            frozen.thaw()
+            assert frozen.result(PATIENCE)["state"] == "done"
+        books = experiment.books()
+
+    books.check(at_most_killed=CONCURRENCY)
+    assert before.rows == books.rows
+    assert 0 < len(books.in_doubt) <= CONCURRENCY
+    assert set(late_settlements(store_url)) <= books.in_doubt
 
 
 def test_a_campaign_that_is_done_sends_nothing_more(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A process that runs a campaign, to be killed: ``python victim.py STORE BASE_URL RECIPIENTS CONCURRENCY``.
+"""A process that runs a campaign, to be killed: ``python victim.py STORE BASE_URL RECIPIENTS CONCURRENCY LEASE``.
 
 It is the whole story each time: it opens the store, adds the recipients (which adds nobody twice), and runs until
 nobody is left to be texted. What it prints at its end is how far the campaign is.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
 
 from pidj_async import HttpxTransport, Pidj
-from pidj_async.campaigns.campaign import Campaign
+from pidj_async.campaigns import campaign as campaigns
+from pidj_async.campaigns.runner import RunnerOptions
 from pidj_async.campaigns.sources import open_source
 from pidj_async.pacing import Pacer
 from pidj_async.store import Store
@@ -22,7 +24,9 @@ READ_TIMEOUT = 4.0
 """Seconds; longer than the slowest reply of the counting server, and shorter than its hangs."""
 
 
-async def main(store_url: str, base_url: str, recipients: str, concurrency: str) -> None:
+async def main(store_url: str, base_url: str, recipients: str, concurrency: str, lease: str) -> None:
+    # Nobody but a test needs another lease.
+    vars(campaigns)["RunnerOptions"] = partial(RunnerOptions, lease=float(lease))
     transport = HttpxTransport(read_timeout=READ_TIMEOUT)
     # Faults come by chance here, not because a server is down: more in a row than that would be another test.
     pacer = Pacer(concurrency=int(concurrency), failures=50)
@@ -30,7 +34,7 @@ async def main(store_url: str, base_url: str, recipients: str, concurrency: str)
         Store(store_url) as store,
         Pidj(account_key="key", token="token", base_url=base_url, transport=transport) as pidj,
     ):
-        campaign = Campaign(
+        campaign = campaigns.Campaign(
             store,
             "crash",
             client=pidj,
@@ -48,5 +52,5 @@ async def main(store_url: str, base_url: str, recipients: str, concurrency: str)
 
 
 if __name__ == "__main__":
-    _, store, server, csv, at_a_time = sys.argv
-    anyio.run(main, store, server, csv, at_a_time)
+    _, store, server, csv, at_a_time, seconds = sys.argv
+    anyio.run(main, store, server, csv, at_a_time, seconds)
