@@ -63,10 +63,10 @@ def _report(
 
     found = run_on_store(store_url, look)
 
-    from pidj_async.campaigns.report import render  # noqa: PLC0415  `pidj --help` draws nothing
+    from pidj_async.campaigns.report import render_html  # noqa: PLC0415  `pidj --help` draws nothing
 
     with _written(html) as page:
-        page.write(render(found))
+        page.write(render_html(found))
     if as_json():
         from pidj_async.cli.output import write_json  # noqa: PLC0415
 
