@@ -14,7 +14,7 @@ from phonenumbers.tzdata import TIMEZONE_DATA
 
 from pidj_async.campaigns import numbers
 from pidj_async.campaigns.numbers import check_region, normalize, zones_of
-from pidj_async.cli.recipients import shipped_recipients
+from pidj_async.cli.demo_play import shipped_recipients
 from pidj_async.errors import ConfigurationError, InvalidRequestError
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
@@ -74,10 +74,10 @@ def test_the_last_four_digits_never_matter(area: int, exchange: int, one: str, o
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(900)
-def test_every_exchange() -> None:
+@pytest.mark.parametrize("first", range(2, 10))
+def test_every_exchange(first: int) -> None:
     """All 640,000 of them."""
-    for place in range(200_200, 1_000_000):
+    for place in range(first * 100_000 + 200, (first + 1) * 100_000):
         if place % 1_000 >= 200:
             number = f"+1{place}{place % 9_973:04}"
             assert oracle(number, "US") == ours(number)

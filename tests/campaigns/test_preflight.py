@@ -21,7 +21,7 @@ from pidj_async.campaigns.preflight import ForcingCharacter, Preflight, Prefligh
 from pidj_async.campaigns.records import AddResult, NewRecipient
 from pidj_async.campaigns.settings import CampaignSettings
 from pidj_async.campaigns.sources import Problem, Source, SourceLine
-from pidj_async.cli.recipients import shipped_recipients
+from pidj_async.cli.demo_play import shipped_recipients
 from pidj_async.errors import InvalidRequestError, TemplateError
 from pidj_async.sms import Encoding
 from pidj_async.store import Store
@@ -161,7 +161,7 @@ def test_any_line_is_a_recipient_or_a_problem(fields: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("region", "expected"),
     [
-        pytest.param(None, (2_000, 1_920, 37, 43), id="E.164 only: as the demonstration counts"),
+        pytest.param(None, (2_000, 1_920, 37, 43), id="E.164 only"),
         pytest.param("US", (2_000, 1_933, 18, 49), id="any spelling"),
     ],
 )
