@@ -99,7 +99,7 @@ class Books:
         assert set() == self.unsettled
         assert set() == self.misjudged
         assert set() == self.asked_again
-        assert {} == self.unexplained
+        assert {} == self.unexplained, self.unexplained
         assert len(self.killed) <= at_most_killed
 
     def __str__(self) -> str:

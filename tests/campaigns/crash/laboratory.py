@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,16 @@ from sqlalchemy.exc import OperationalError
 
 from .books import Row
 
-__all__ = ["CountingServer", "Victim", "counting_server", "is_locked", "late_settlements", "rows_of", "start_victim"]
+__all__ = [
+    "CountingServer",
+    "Victim",
+    "counting_server",
+    "is_locked",
+    "late_settlements",
+    "rows_of",
+    "start_command",
+    "start_victim",
+]
 
 HERE = Path(__file__).parent
 
@@ -67,7 +77,8 @@ class Victim:
     """A process that runs the campaign until it is done, or killed."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        credentials = {"PIDJ_ACCOUNT_KEY": "key", "PIDJ_TOKEN": "token"}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | credentials)
 
     def __enter__(self) -> Self:
         return self
@@ -96,10 +107,14 @@ class Victim:
         """Let it go on."""
         self._process.send_signal(signal.SIGCONT)
 
-    def result(self, timeout: float) -> dict[str, Any]:
-        """Wait until it ends by itself, and return what it printed."""
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def result(self, timeout: float, *, statuses: Container[int] = (0,)) -> dict[str, Any]:
+        """Wait until it ends by itself, with one of these exit statuses, and return what it printed."""
         output, _ = self._process.communicate(timeout=timeout)
-        assert self._process.returncode == 0
+        assert self._process.returncode in statuses
         result: dict[str, Any] = json.loads(output)
         return result
 
@@ -108,6 +123,17 @@ def start_victim(store_url: str, base_url: str, recipients: Path, *, concurrency
     """Start a process that loads the recipients, if they are not, and sends until it is done."""
     arguments = [store_url, base_url, str(recipients), str(concurrency), str(lease)]
     return Victim([sys.executable, str(HERE / "victim.py"), *arguments])
+
+
+def start_command(store_url: str, base_url: str, recipients: Path, *, concurrency: int, resume: bool) -> Victim:
+    """Start ``pidj campaign run``, as a person would; or ``resume``, which needs a campaign that was made before."""
+    if resume:
+        arguments = ["resume", "crash", "--concurrency", str(concurrency)]
+    else:
+        arguments = ["run", str(recipients), "--id", "crash", "--text", "Hi {name}", "--group-id", "gr:1"]
+        arguments += ["--hours", "any", "--concurrency", str(concurrency), "--max-in-doubt", "1000000"]
+    shared = ["--store", store_url, "--base-url", base_url, "--yes", "--json"]
+    return Victim([sys.executable, "-m", "pidj_async", "campaign", *arguments, *shared])
 
 
 def is_locked(store_url: str) -> bool:

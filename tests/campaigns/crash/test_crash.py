@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,25 @@ import pytest
 from tests.stores import new_schema
 
 from .books import Books
-from .laboratory import CountingServer, Victim, counting_server, is_locked, late_settlements, rows_of, start_victim
+from .laboratory import (
+    CountingServer,
+    Victim,
+    counting_server,
+    is_locked,
+    late_settlements,
+    rows_of,
+    start_command,
+    start_victim,
+)
 
 CONCURRENCY = 40
 TEXTS_PER_KILL = 150
 PATIENCE = 120.0
 """Seconds for the last process to finish what is left."""
+
+IN_DOUBT = 11
+INTERRUPTED = 130
+"""What `pidj campaign` exits with, when texts are in doubt, and after Ctrl-C."""
 
 FAULTS = {
     "drop-after": 0.02,
@@ -66,13 +80,23 @@ class Experiment:
         base_url = self.server.base_url
         return start_victim(self.store_url, base_url, self.recipients, concurrency=CONCURRENCY, lease=lease)
 
-    def kill_while_sending(self, victim: Victim, left: int) -> None:
-        """Let it send for a while, a part of what is left of the campaign, and kill it in the middle of something."""
+    def start_command(self) -> Victim:
+        """One of the two ways in which a person would go on."""
+        resume = self.server.wait(0) > 0 and self.chance.random() < 0.5
+        base_url = self.server.base_url
+        return start_command(self.store_url, base_url, self.recipients, concurrency=CONCURRENCY, resume=resume)
+
+    def let_it_send(self, victim: Victim, left: int) -> None:
+        """Wait for a part of what is left of the campaign, so that there is something left after so many kills."""
         sent = self.server.wait(0)
         aim = sent + self.chance.randint(1, max(1, 3 * (len(self.numbers) - sent) // (2 * left + 2)))
         while self.server.wait(aim) < aim and not victim.has_ended:
             pass
         time.sleep(self.chance.uniform(0, 0.01))
+
+    def kill_while_sending(self, victim: Victim, left: int) -> None:
+        """Kill it in the middle of something."""
+        self.let_it_send(victim, left)
         self.kills += victim.kill()
 
     def kill_at_any_moment(self, victim: Victim) -> None:
@@ -170,6 +194,44 @@ def test_two_processes_killed_by_turns(store_url: str, tmp_path: Path, kills: in
 
     assert ["done", "done"] == states
     books.check(at_most_killed=kills * CONCURRENCY)
+
+
+@pytest.mark.parametrize("kills", SMALL_DOSES)
+def test_the_command_killed(tmp_path: Path, kills: int) -> None:
+    """``pidj campaign run``, killed, and gone on with by ``run`` or ``resume``."""
+    started = time.perf_counter()
+    # Without hangs: a person's command waits for a reply longer than a test wants to.
+    plan = ROUGH | {"fates": {fate: chance for fate, chance in FAULTS.items() if "hang" not in fate}}
+    with counting_server(plan) as server:
+        experiment = prepare(f"sqlite:///{tmp_path / 'store.db'}", server, tmp_path, kills)
+        while experiment.kills < kills:
+            with experiment.start_command() as victim:
+                experiment.kill_while_sending(victim, kills - experiment.kills)
+        with experiment.start_command() as victim:
+            status = victim.result(PATIENCE, statuses={IN_DOUBT})
+        books = experiment.books()
+    tell(experiment, books, started)
+
+    books.check(at_most_killed=kills * CONCURRENCY)
+    assert Counter(row.state for row in books.rows.values()) == {
+        state: count for state, count in status["counts"].items() if count
+    }
+
+
+def test_the_command_interrupted(tmp_path: Path) -> None:
+    """After Ctrl-C what is under way comes back: nobody is in doubt, and everybody gets the text in the end."""
+    with counting_server(CALM) as server:
+        experiment = prepare(f"sqlite:///{tmp_path / 'store.db'}", server, tmp_path, kills=3)
+        for left in (3, 2, 1):
+            with experiment.start_command() as victim:
+                experiment.let_it_send(victim, left)
+                victim.interrupt()
+                status = victim.result(PATIENCE, statuses={INTERRUPTED})
+            assert ("running", 0, 0) == (status["state"], status["counts"]["sending"], status["counts"]["in_doubt"])
+        with experiment.start_command() as victim:
+            assert victim.result(PATIENCE)["state"] == "done"
+
+        assert {number: [("ok", True)] for number in experiment.numbers} == server.log()
 
 
 def test_a_process_that_was_frozen_and_thought_dead_changes_nothing(store_url: str, tmp_path: Path) -> None:
