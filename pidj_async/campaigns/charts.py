@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,6 +24,9 @@ import pygal  # type: ignore[import-untyped]
 from pidj_async.campaigns.statistics import Bucket, Latency, Pause
 
 __all__ = ["Drawing", "latency_chart", "texts_chart"]
+
+# pygal adds a finder for its maps, of a kind that Python gave up with 3.4: each import after that would be a warning.
+sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
 _HOUR: Final = 3_600
 _DAY: Final = 24 * _HOUR

@@ -41,9 +41,13 @@ def check_somebody_is_there(*, yes: bool) -> None:
     Raises:
         click.UsageError: Standard input is no terminal.
     """
-    if not yes and not sys.stdin.isatty():
+    if not yes and not _somebody_is_there():
         msg = "nobody is there to be asked, since standard input is no terminal; pass --yes to go ahead without asking"
         raise click.UsageError(msg)
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 if TYPE_CHECKING:

@@ -80,7 +80,8 @@ class Display:
             self._live.update(_rendered(progress), refresh=True)
         elif self._clock() >= self._next_line and not self._console().is_terminal:
             self._next_line = self._clock() + PLAIN_EVERY
-            self.tell("; ".join([_how_far(progress), *_how_fast(progress), in_words(progress.counts)]))
+            waiting = [] if progress.waiting_for is None else [f"waiting for {progress.waiting_for}"]
+            self.tell("; ".join([_how_far(progress), *_how_fast(progress), in_words(progress.counts), *waiting]))
 
     def tell(self, text: str) -> None:
         """Write a line that stays."""

@@ -54,6 +54,8 @@ def _report(
     store_url: str | None,
     unmask: bool,
 ) -> None:
+    _check_streams(html)
+
     async def look(store: Store) -> CampaignReport:
         from pidj_async.campaigns.statistics import report_of  # noqa: PLC0415  `pidj --help` needs no database
 
@@ -79,9 +81,7 @@ def _report(
 
 
 def _export(*, id: str, file: str, states: tuple[str, ...], store_url: str | None, unmask: bool) -> None:
-    if as_json() and file == STREAM:
-        msg = "with --json, standard output is JSON; export to a file"
-        raise click.UsageError(msg)
+    _check_streams(file)
 
     async def write(store: Store) -> int:
         campaign = await find(store, id)
@@ -109,6 +109,12 @@ def _harmless(row: dict[str, Any]) -> dict[str, Any]:
     """Keep a spreadsheet from taking what Pidj answered for a formula. A number's plus is no danger."""
     error = row["error"]
     return row | {"error": f"'{error}"} if error and error[0] in "=+-@\t\r" else row
+
+
+def _check_streams(file: str) -> None:
+    if as_json() and file == STREAM:
+        msg = "with --json, standard output is JSON; write to a file"
+        raise click.UsageError(msg)
 
 
 @contextmanager

@@ -84,6 +84,7 @@ def _run(
             report, before = _uninterrupted(lambda: _on_existing_store(store_url, plan.check))
             _tell(report, settings, price_per_segment)
             _ask(report, before)
+            plan = attrs.evolve(plan, on_problem=None)  # they have been written
         # Nothing is kept before that: who says no has no half-made campaign in the store.
         report = _uninterrupted(lambda: run_on_store(store_url, plan.add, create=True))
     if yes:

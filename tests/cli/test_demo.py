@@ -109,7 +109,7 @@ def good() -> Books:
     ("change", "failing"),
     [
         ({}, []),
-        ({"counts": good().counts | {RecipientState.SENT: 3}}, ["recipients", "texts at the sandbox"]),
+        ({"counts": {**good().counts, RecipientState.SENT: 3}}, ["recipients", "texts at the sandbox"]),
         ({"invalid": 2}, ["recipients"]),
         ({"killed": 0}, ["processes killed"]),
         ({"crashed": 3}, ["in doubt"]),
