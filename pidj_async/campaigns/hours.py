@@ -128,7 +128,7 @@ class Hours:
             zones: As for `opening`.
 
         Returns:
-            The first moment at which they may not be, UTC; ``None`` if there is none for a year to come.
+            The first moment at which they may not be, UTC; ``None`` if there is none, because any time will do.
 
         Raises:
             InvalidRequestError: `now` has no time zone.
@@ -136,8 +136,8 @@ class Hours:
         if self.is_any:
             return None
         start = _second(now)
-        closes = [at for zone in _zones(zones) if (at := self._closed_in(start, zone, start + _HORIZON)) is not None]
-        return datetime.fromtimestamp(min(closes), UTC) if closes else None
+        closes = min(self._first(start, zone, start + _HORIZON, opened=False) for zone in _zones(zones))
+        return datetime.fromtimestamp(closes, UTC)
 
     def _contains(self, second: int) -> bool:
         begin, end = self.begin * 60, self.end * 60
@@ -147,38 +147,26 @@ class Hours:
         """The first second at which every zone is open. What is open in all of them is not before any one's first."""
         at, horizon = start, start + _HORIZON
         while at < horizon:
-            latest = max(self._open_in(at, zone, horizon) for zone in zones)
+            latest = max(self._first(at, zone, horizon, opened=True) for zone in zones)
             if latest == at:
                 return at
             at = latest
         problem = "are never open at once in all of the time zones that this number may be in; give its own time_zone"
         raise InvalidRequestError("hours", problem, value=repr(str(self)))
 
-    def _open_in(self, at: int, zone: ZoneInfo, horizon: int) -> int:
-        """The first second, from `at` on, at which a zone is open; `horizon` if it is none."""
+    def _first(self, at: int, zone: ZoneInfo, horizon: int, *, opened: bool) -> int:
+        """The first second, from `at` on, at which a zone is open, or closed; `horizon` if there is none before it."""
+        edge = (self.begin if opened else self.end) * 60
         while at < horizon:
             offset, until = _same_clock(at, zone)
             second = (at + offset) % _DAY
-            if self._contains(second):
+            if self._contains(second) == opened:
                 return at
-            opens = at + (self.begin * 60 - second) % _DAY
-            if opens < until:
-                return opens
+            changes = at + (edge - second) % _DAY
+            if changes < until:
+                return changes
             at = until
         return horizon
-
-    def _closed_in(self, at: int, zone: ZoneInfo, horizon: int) -> int | None:
-        """The first second, from `at` on, at which a zone is closed."""
-        while at < horizon:
-            offset, until = _same_clock(at, zone)
-            second = (at + offset) % _DAY
-            if not self._contains(second):
-                return at
-            closes = at + (self.end * 60 - second) % _DAY
-            if closes < until:
-                return closes
-            at = until
-        return None
 
 
 def _second(now: datetime) -> int:

@@ -202,15 +202,22 @@ class _FileReader(Reader):
             except OSError as error:
                 name = repr(os.fspath(self._file))  # type: ignore[arg-type]
                 raise InvalidRequestError("source", f"{name} cannot be read: {error.strerror}") from error
-        self.columns, self._lines = self._parse(_decoded(file))
+        try:
+            self.columns, self._lines = self._parse(_decoded(file))
+        except BaseException:  # whoever cannot open a source has nothing to close
+            self._close()
+            raise
 
     async def pages(self, size: int) -> AsyncGenerator[list[Line]]:
         while page := await anyio.to_thread.run_sync(lambda: list(islice(self._lines, size))):
             yield page
 
-    async def aclose(self) -> None:
+    def _close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+
+    async def aclose(self) -> None:
+        self._close()
         await anyio.lowlevel.checkpoint()
 
 

@@ -281,6 +281,18 @@ async def test_no_more_problems_than_a_thousand_are_kept() -> None:
     assert (1_500, 1_000, 1_000) == (report.invalid, len(report.problems), report.problems[-1].line)
 
 
+async def test_whoever_wants_all_problems_gets_them() -> None:
+    """They are told as they are found, in the order of the lines, those of the source and those of preflight."""
+    told: list[Problem] = []
+    people: list[Any] = ["n/a", number(0), 17, "", *["n/a"] * 2_500]
+    async with rehearsal() as sink:
+        report = await load(people, settings_of(), sink=sink, suppressed=nobody, on_problem=told.append)
+
+    assert (2_503, 2_503) == (report.invalid, len(told))
+    assert [1, 3, 4, *range(5, 2_505)] == [problem.line for problem in told]
+    assert report.problems == tuple(told[:1_000])
+
+
 async def test_the_report_as_json() -> None:
     """Plain JSON values, and no number in them that could be texted."""
     people = [{"phone_number": number(0), "n": "\u2019"}, {"phone_number": number(0)}, {"phone_number": f"{MARIA} x1"}]

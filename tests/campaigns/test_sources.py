@@ -279,6 +279,14 @@ async def test_no_such_file(tmp_path: Path, name: str) -> None:
         await read(tmp_path / name)
 
 
+async def test_an_empty_file(tmp_path: Path) -> None:
+    """Without a suffix or anything in it, it is neither of the two; it is said to be empty."""
+    path = tmp_path / "people"
+    path.write_text("\n")
+    with pytest.raises(InvalidRequestError, match="source: is empty"):
+        await read(path)
+
+
 async def test_a_file_is_closed(tmp_path: Path) -> None:
     """Also if it is not read to its end; a file that stays open would be a warning, which is an error in the tests."""
     path = tmp_path / "people.csv"
