@@ -27,6 +27,8 @@ from pidj_async.campaigns.sources import (
     open_source,
 )
 from pidj_async.errors import InvalidRequestError
+from pidj_async.sansio import WireRequest, WireResponse
+from pidj_async.transports import Progress
 
 pytestmark = pytest.mark.anyio
 
@@ -397,3 +399,34 @@ async def test_contacts() -> None:
     fields = next(one for one in everybody.values() if one["phone_number"] == MARIA)
     expected = ("Maria", "America/Denver", maria.id, "")
     assert expected == tuple(fields[name] for name in ("first_name", "time_zone", "contact_id", "business_name"))
+
+
+class Account:
+    """A transport that answers with an account's contacts."""
+
+    def __init__(self, *contacts: dict[str, Any]) -> None:
+        self.contacts = contacts
+
+    async def send(self, request: WireRequest, _progress: Progress) -> WireResponse:
+        assert request.endpoint == "contacts.list"
+        content = json.dumps({"code": 200, "status": "success", "contacts": self.contacts}).encode()
+        return WireResponse(status_code=200, headers={}, content=content)
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_contacts_with_a_tag() -> None:
+    """Exactly that one, among however many a contact has; they are counted by themselves."""
+    contacts: list[dict[str, Any]] = [
+        {"id": "co:1", "phone_number": MARIA, "tags": ["VIP", "vip "], "first_name": "Maria"},
+        {"id": "co:2", "phone_number": JO, "tags": ["new", "vip"]},
+        {"id": "co:3", "phone_number": None, "tags": ["vip"], "timezone": "America/Boise"},
+        {"id": "co:4", "phone_number": MARIA},
+    ]
+    async with Pidj(account_key="key", token="token", transport=Account(*contacts)) as pidj:
+        found = await read(from_contacts(pidj, tag="vip"))
+
+    assert [(1, "co:2", JO, ""), (2, "co:3", "", "America/Boise")] == [
+        (line, fields["contact_id"], fields["phone_number"], fields["time_zone"]) for line, fields in found
+    ]
