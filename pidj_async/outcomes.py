@@ -66,11 +66,11 @@ def outcome_state(error: PidjError | None) -> OutcomeState:
 #: What stands in the chain of a `NotSentError`, by the name of its class, and what that is called; the first that fits.
 _NOT_SENT = {
     "gaierror": "dns",
+    "ConnectTimeout": "connect-timeout",
     "SSLError": "tls",
     "ConnectionRefusedError": "connection-refused",
     "PoolTimeout": "pool-timeout",
     "ProxyError": "proxy",
-    "ConnectTimeout": "connect-timeout",
     "TimeoutError": "timeout",
     "OSError": "connect-error",
 }
@@ -82,7 +82,7 @@ _UNKNOWN = {
     "TimeoutError": "timeout",
     "OSError": "connection-lost",
     "NetworkError": "connection-lost",
-    "ProtocolError": "bad-reply",
+    "ProtocolError": "connection-lost",  # the server hung up instead of replying, or in the middle
 }
 
 

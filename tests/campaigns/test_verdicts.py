@@ -101,7 +101,7 @@ TABLE: list[tuple[BaseException | None, RecipientState, str | None, Feedback]] =
     (because(OutcomeUnknownError("m"), TimeoutError()), IN_DOUBT, "timeout", Feedback.TIMED_OUT),
     (because(OutcomeUnknownError("m"), httpx.ReadError("x")), IN_DOUBT, "connection-lost", Feedback.BROKEN),
     (because(OutcomeUnknownError("m"), ConnectionResetError()), IN_DOUBT, "connection-lost", Feedback.BROKEN),
-    (because(OutcomeUnknownError("m"), httpx.RemoteProtocolError("x")), IN_DOUBT, "bad-reply", Feedback.BROKEN),
+    (because(OutcomeUnknownError("m"), httpx.RemoteProtocolError("x")), IN_DOUBT, "connection-lost", Feedback.BROKEN),
     (OutcomeUnknownError("m"), IN_DOUBT, "connection-lost", Feedback.BROKEN),
     (TransportError("m"), IN_DOUBT, "TransportError", Feedback.NONE),
     (StoreError("m"), IN_DOUBT, "StoreError", Feedback.NONE),
