@@ -83,7 +83,7 @@ class Campaign:
         from_number: The number to text from, E.164.
         hours: When people may be texted, in their own time: ``"8:00-21:00"``, or ``"any"``.
         ends_at: After this nobody is texted any more. With a time zone.
-        region: Where numbers without a country code are from, an ISO 3166-1 alpha-2 code.
+        region: Where numbers without a country code are from, an ISO 3166-1 alpha-2 code; ``None`` takes E.164 only.
         rate: Texts a second, at most; ``None`` for as many as Pidj takes.
         concurrency: How many texts may be under way at a time; in a crash so many can be in doubt.
         check_consent: Ask Pidj before each text whether the contact has consented to be texted by the group.
@@ -107,7 +107,7 @@ class Campaign:
         from_number: str | None = None,
         hours: str = "8:00-21:00",
         ends_at: datetime | None = None,
-        region: str = "US",
+        region: str | None = "US",
         rate: float | None = None,
         concurrency: int = 100,
         check_consent: bool = False,
