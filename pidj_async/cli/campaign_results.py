@@ -27,7 +27,7 @@ __all__ = ["export", "report"]
 
 STREAM: Final = "-"
 
-COLUMNS: Final = (
+COLUMNS: Final[tuple[str, ...]] = (
     "phone_number",
     "state",
     "cause",
@@ -88,7 +88,7 @@ def _export(*, id: str, file: str, states: tuple[str, ...], store_url: str | Non
         wanted = {RecipientState(state) for state in states} or None
         count = 0
         with _written(file) as target:
-            writer = csv.DictWriter(target, COLUMNS)
+            writer: csv.DictWriter[str] = csv.DictWriter(target, COLUMNS)
             writer.writeheader()
             async for recipient in campaign.recipients(wanted):
                 writer.writerow(_harmless(recipient_summary(recipient, unmask=unmask)))

@@ -98,7 +98,11 @@ def _hints(status: CampaignStatus) -> list[str]:
             f"{what} in doubt, sent or not, and not sent again unless you decide so. To look and decide:\n"
             f"  {command_line('resolve', status.id)}"
         )
-    if status.state is not CampaignState.CANCELLED and (left := status.waiting):
+    if status.state is CampaignState.LOADING:
+        hints.append(
+            "Nobody was texted yet. Give 'pidj campaign run' again, with the same list: nobody is added twice."
+        )
+    elif status.state is not CampaignState.CANCELLED and (left := status.waiting):
         who = "1 person is" if left == 1 else f"{left:,} people are"
         hints.append(f"{who} still to be texted. To go on:\n  {command_line('resume', status.id)}")
     return hints

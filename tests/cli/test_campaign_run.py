@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,6 +178,22 @@ def test_an_empty_list_is_a_mistake(campaigns: Campaigns) -> None:
     assert 2 == result.exit_code
     assert "invalid" in result.stdout
     assert "there is nobody to text in this list" in result.stderr
+
+
+def test_a_list_that_breaks_off_is_added_again(campaigns: Campaigns, sandbox: Sandbox) -> None:
+    """Nobody is texted before all of it was read; the same command with the mended list goes on."""
+    broken = Path(campaigns.people(JO, ANN))
+    broken.write_bytes(broken.read_bytes() + b"+12025550103,\xff\n")
+    result = campaigns.send(to=str(broken))
+    assert 2 == result.exit_code
+    assert "line 4 is not UTF-8" in result.stderr
+    assert "Give 'pidj campaign run' again" in campaigns("status", "spring").stdout
+    resumed = campaigns("resume", "spring", "--yes")
+    assert 2 == resumed.exit_code
+    assert "was not added to its end" in resumed.stderr
+    assert [] == sandbox.texts
+    assert 0 == campaigns.send(to=campaigns.people(JO, ANN, BO)).exit_code
+    assert 3 == len(sandbox.texts)
 
 
 def test_credentials_are_missed_before_the_list_is_read(campaigns: Campaigns) -> None:
