@@ -20,7 +20,7 @@ from pidj_async.campaigns.report import render_html
 from pidj_async.campaigns.statistics import report_of
 from pidj_async.store import Store
 
-from .ledgers import HOUR, MINUTE, Row, log, put, put_spring, row
+from .finished import HOUR, MINUTE, Row, log, put, put_spring, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,11 +177,11 @@ def brightness(browser: Browser, picture: bytes) -> float:
 def test_dark_is_dark_and_paper_is_light(pages: dict[str, Path], page: Page, browser: Browser) -> None:
     """A reader's dark screen gets a dark page; on paper it is light whatever the screen was."""
     show(page, pages["spring"])
-    light = page.screenshot(full_page=True)
+    light = page.screenshot()
     show(page, pages["spring"], scheme="dark")
-    dark = page.screenshot(full_page=True)
+    dark = page.screenshot()
     page.emulate_media(media="print", color_scheme="dark")
-    paper = page.screenshot(full_page=True)
+    paper = page.screenshot()
     shades = [brightness(browser, picture) for picture in (light, dark, paper)]
     assert shades[0] > 0.85
     assert shades[1] < 0.25
