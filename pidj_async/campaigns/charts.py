@@ -19,14 +19,31 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 import attrs
-import pygal  # type: ignore[import-untyped]
 
 from pidj_async.campaigns.statistics import Bucket, Latency, Pause
 
 __all__ = ["Drawing", "latency_chart", "texts_chart"]
 
+<<<<<<< HEAD
 # pygal adds a finder for its maps, of a kind that Python gave up with 3.4: each import after that would be a warning.
 sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
+=======
+
+def _import_pygal() -> Any:
+    """Import it, and keep what it adds to the interpreter's list of finders out of there.
+
+    That is for maps, which nobody draws here, and of a kind that Python 3.11 warns about at every import of something
+    that is not installed, whoever asks for it.
+    """
+    before = list(sys.meta_path)
+    import pygal  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before]
+    return pygal
+
+
+pygal: Final = _import_pygal()
+>>>>>>> report
 
 _HOUR: Final = 3_600
 _DAY: Final = 24 * _HOUR
@@ -175,7 +192,9 @@ def _options(buckets: Sequence[Bucket], seconds: int, size: _Size) -> dict[str, 
         "show_minor_x_labels": False,
         "show_legend": False,
         "margin": 4,
-        "margin_left": 16,  # letters may be wider than the library thinks
+        # Letters may be wider than the library thinks, and it does not think of the last label at all.
+        "margin_left": 16,
+        "margin_right": 16,
         "spacing": 4,
         "truncate_label": -1,
         "js": (),

@@ -157,7 +157,8 @@ def render_html(report: CampaignReport) -> str:
         shares=_shares(report),
         outcomes=[(*_KINDS[one.state], one) for one in sorted(report.outcomes, key=lambda one: _ORDER[one.state])],
         pictures=_pictures(report, charts),
-        bucket=_unit(report.bucket_seconds),
+        drawn=_drawn(report),
+        each=_each(report.bucket_seconds),
         form=_clock_form(report.bucket_seconds),
         money=_Money(report),
         pauses=report.pauses[:_MOST_PAUSES],
@@ -189,14 +190,16 @@ def headline(report: CampaignReport) -> str:
     so_far = " so far" if _goes_on(report) else ""
     if sent == people:
         said = "The only person was texted" if people == 1 else f"All {people:,} people were texted"
+    elif not sent and doubt:
+        said = "Nobody is known to have been texted"
     elif not sent:
         said = "The only person was not texted" if people == 1 else f"None of {people:,} people {verb} texted{so_far}"
     else:
         said = f"{sent:,} of {people:,} people {'was' if sent == 1 and not so_far else verb} texted{so_far}"
     if not doubt:
         return f"{said}."
-    needs = "one is in doubt and needs" if doubt == 1 else f"{doubt:,} are in doubt and need"
-    return f"{said}; {needs} a decision."
+    whom = f"{doubt:,} of {people:,} people" if not sent else f"{doubt:,}"
+    return f"{said}; {whom} {'is in doubt and needs' if doubt == 1 else 'are in doubt and need'} a decision."
 
 
 def _goes_on(report: CampaignReport) -> bool:
@@ -337,10 +340,10 @@ def _clock_form(seconds: int) -> str:
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
-def _unit(seconds: int) -> str:
-    """A bucket's length: ``minute``, ``15 minutes``."""
+def _each(seconds: int) -> str:
+    """A bucket's length: ``each minute``, ``every 15 minutes``."""
     size, name = next((size, name) for size, name in _UNITS if seconds % size == 0)
-    return name if seconds == size else f"{seconds // size} {name}s"
+    return f"each {name}" if seconds == size else f"every {seconds // size} {name}s"
 
 
 def _span(microseconds: float) -> str:
@@ -402,13 +405,13 @@ def _pictures(report: CampaignReport, charts: Any) -> _Pictures | None:
     def marked_up(drawings: Sequence[Any]) -> list[str]:
         return [Markup(f'<div class="picture {one.size}">{one.svg}</div>') for one in drawings]  # noqa: S704  ours
 
-    buckets, seconds, unit = report.buckets, report.bucket_seconds, _unit(report.bucket_seconds)
+    buckets, seconds, each = report.buckets, report.bucket_seconds, _each(report.bucket_seconds)
     busiest = max(buckets, key=lambda one: one.texts)
     texts = charts.texts_chart(
         buckets,
         seconds,
         pauses=report.pauses,
-        title=f"Texts in each {unit}",
+        title=f"Texts in {each}",
         description=f"Bars from {_moment(report.first_at)} to {_moment(report.last_at)}. The most were "
         f"{busiest.texts:,}, from {_second(busiest.start, _clock_form(seconds))} UTC on. The table below has them all.",
     )
@@ -417,13 +420,24 @@ def _pictures(report: CampaignReport, charts: Any) -> _Pictures | None:
     latency = charts.latency_chart(
         buckets,
         seconds,
-        title=f"How long Pidj took to answer, in each {unit}",
+        title=f"How long Pidj took to answer, in {each}",
         description="Three lines. Over the whole campaign, half of the calls took at most "
         f"{_span(report.latency.p50)}, 95 % at most {_span(report.latency.p95)}, 99 % at most "
         f"{_span(report.latency.p99)}.",
         show=_span,
     )
     return _Pictures(marked_up(texts), marked_up(latency))
+
+
+def _drawn(report: CampaignReport) -> list[tuple[str, str]]:
+    """What the chart of texts has in it, for its legend."""
+    counts = {
+        ("sent", "sent"): sum(one.sent for one in report.buckets),
+        ("rejected", "refused by Pidj"): sum(one.rejected for one in report.buckets),
+        ("in-doubt", "in doubt"): sum(one.in_doubt for one in report.buckets),
+        ("paused", "paused"): len(report.pauses),
+    }
+    return [kind for kind, count in counts.items() if count]
 
 
 class _Money:

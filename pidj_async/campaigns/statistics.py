@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, select
 
 from pidj_async._masking import mask_phone_number, mask_phone_numbers_in
 from pidj_async.campaigns.ledger.table import find
@@ -611,7 +611,7 @@ def _in_doubt(connection: Connection, campaign: int, *, unmask: bool) -> tuple[D
 
 def _log(connection: Connection, campaign: int) -> tuple[tuple[LogLine, ...], int]:
     log = campaign_log.c
-    query: Select[Any] = (
+    query = (
         select(log.at, log.what, log.who, log.detail, recipients.c.line)
         .select_from(campaign_log.outerjoin(recipients, recipients.c.id == log.recipient))
         .where(log.campaign == campaign)

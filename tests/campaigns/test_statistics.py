@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Connection, Select, func, insert, literal_column, select
+from sqlalchemy import BigInteger, Connection, func, insert, literal_column, select
 
 from pidj_async.campaigns.states import RecipientState
 from pidj_async.campaigns.statistics import CampaignReport, Latency, OptOuts, report_of
@@ -369,7 +369,7 @@ def put_many(connection: Connection, count: int) -> None:
         "cause": "CASE i % 50 WHEN 0 THEN 'http-400' WHEN 1 THEN 'read-timeout' WHEN 2 THEN 'opt-out' END",
         "text_body": "'Hi there, number ' || CAST(i AS VARCHAR(20)) || ', the shop opens at nine; there is coffee.'",
     }
-    rows: Select[Any] = select(*(literal_column(value).label(name) for name, value in values.items()))
+    rows: Any = select(*(literal_column(value).label(name) for name, value in values.items()))
     rows = rows.select_from(numbers)
     connection.execute(insert(schema.recipients).from_select(list(values), rows))
 
