@@ -24,10 +24,6 @@ from pidj_async.campaigns.statistics import Bucket, Latency, Pause
 
 __all__ = ["Drawing", "latency_chart", "texts_chart"]
 
-<<<<<<< HEAD
-# pygal adds a finder for its maps, of a kind that Python gave up with 3.4: each import after that would be a warning.
-sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
-=======
 
 def _import_pygal() -> Any:
     """Import it, and keep what it adds to the interpreter's list of finders out of there.
@@ -43,7 +39,6 @@ def _import_pygal() -> Any:
 
 
 pygal: Final = _import_pygal()
->>>>>>> report
 
 _HOUR: Final = 3_600
 _DAY: Final = 24 * _HOUR
