@@ -71,10 +71,12 @@ class SourceProblem(Protocol):
     @property
     def line(self) -> int:
         """Its number, from 1."""
+        ...
 
     @property
     def reason(self) -> str:
         """What is wrong with it, numbers masked."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
