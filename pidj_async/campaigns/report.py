@@ -348,6 +348,8 @@ def _each(seconds: int) -> str:
 
 def _span(microseconds: float) -> str:
     """A length of time, in its two largest units, or as exact as people are about short ones."""
+    if not microseconds:
+        return "0"
     if microseconds < 1_000:
         return f"{microseconds:.0f} \N{MICRO SIGN}s"
     if microseconds < 999_500:

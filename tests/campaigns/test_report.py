@@ -175,7 +175,8 @@ def test_a_cause_in_words(cause: str | None, state: RecipientState | None, expec
 @pytest.mark.parametrize(
     ("microseconds", "expected"),
     [
-        (0, "0 µs"),
+        (0, "0"),
+        (1, "1 µs"),
         (999, "999 µs"),
         (1_500, "2 ms"),
         (999_499, "999 ms"),
