@@ -25,10 +25,6 @@ __all__ = [
 ]
 
 
-def _masked(number: str | None) -> str:
-    return "None" if number is None else mask_phone_number(number)
-
-
 @attrs.frozen(kw_only=True)
 class NewRecipient:
     """Somebody to be texted, as preflight has checked them.
