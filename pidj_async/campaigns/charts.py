@@ -26,15 +26,14 @@ __all__ = ["Drawing", "latency_chart", "texts_chart"]
 
 
 def _import_pygal() -> Any:
-    """Import it, and keep what it adds to the interpreter's list of finders out of there.
+    """Import it, and take out again what it adds to the interpreter's finders.
 
-    That is for maps, which nobody draws here, and of a kind that Python 3.11 warns about at every import of something
-    that is not installed, whoever asks for it.
+    That one is for maps, which nobody draws here, and of a kind that Python 3.11 warns about at every import of
+    something that is not installed, whoever asks for it. Finders that its own imports add have to stay.
     """
-    before = list(sys.meta_path)
     import pygal  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
     return pygal
 
 
