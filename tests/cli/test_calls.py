@@ -205,7 +205,7 @@ def test_names_follow_the_client() -> None:
             found |= {f"{name}.{one}" for one in command.list_commands(context)}
         else:
             found.add(name)
-    others = {"demo", "sandbox", "store", "suppressions", "webhooks", "worker"}
+    others = {"campaign", "demo", "sandbox", "store", "suppressions", "webhooks", "worker"}
     assert others <= {name.partition(".")[0] for name in found}
     assert {row.name.replace("_", "-") for row in TABLE} == {
         name for name in found if name.partition(".")[0] not in others
