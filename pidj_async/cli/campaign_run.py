@@ -71,7 +71,7 @@ def _run(
     **given: Any,
 ) -> int:
     settings = _settings(given)
-    _check_source(recipients)
+    _check_source(recipients, asks=not (yes or dry_run))
     if not dry_run:
         click.get_current_context().ensure_object(Settings).credentials()
         check_somebody_is_there(yes=yes)
@@ -162,14 +162,20 @@ def _settings_class() -> type[CampaignSettings]:
     return CampaignSettings
 
 
-def _check_source(recipients: str) -> None:
+def _check_source(recipients: str, *, asks: bool) -> None:
+    """Make sure that there is such a source, and that it can be read twice if somebody is to be asked in between."""
     if _is_contacts(recipients):
         wanted = recipients.removeprefix(CONTACTS)
         if wanted and not (wanted.startswith(_TAG) and wanted != _TAG):
             msg = f"write contacts: for all contacts, or contacts:tag=VIP for those with a tag; got {recipients!r}"
             raise click.UsageError(msg)
-    elif recipients != STREAM and not Path(recipients).is_file():
+        return
+    path = Path(recipients)
+    if recipients != STREAM and (not path.exists() or path.is_dir()):
         msg = f"there is no file {recipients!r}. RECIPIENTS is a CSV or JSON Lines, - for standard input, or contacts:"
+        raise click.UsageError(msg)
+    if asks and (recipients == STREAM or not path.is_file()):
+        msg = f"{recipients!r} can be read only once, so nobody can be asked in between; pass --yes to go ahead"
         raise click.UsageError(msg)
 
 
@@ -279,7 +285,7 @@ def _send(store_url: str | None, id: str, concurrency: int | None) -> int:
             with stops.heeded(campaign), display.running():
                 return await campaign.run(concurrency=concurrency, on_progress=display.update)
 
-    status = _uninterrupted(lambda: run_on_store(store_url, send, create=True))
+    status = run_on_store(store_url, send, create=True)
     tell_status(status)
     return INTERRUPTED if stops.count and status.waiting else ended(status)
 

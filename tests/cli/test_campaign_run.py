@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from pidj_async.sandbox import Sandbox
@@ -47,6 +49,19 @@ def test_a_list_is_texted(campaigns: Campaigns, sandbox: Sandbox) -> None:
     assert "line 5: phone_number: is too short; got '**'" in result.stdout
     assert result.stdout.index("duplicate") < result.stdout.index("Campaign spring") < result.stdout.index("done")
     assert "2025550101" not in result.stdout
+
+
+def test_both_kinds_of_store_hold_a_campaign(run: Run, store_url: str, campaigns: Campaigns, sandbox: Sandbox) -> None:
+    """From the list to the report."""
+    there = attrs.evolve(campaigns, store=store_url)
+    sandbox.fail_next("messages.send", status=503)
+    assert 11 == there.send("--concurrency", "1", to=there.people(JO, ANN)).exit_code
+    assert "1 decided: abandoned." in there("resolve", "spring", "--as", "abandoned", "--all").stdout
+    assert 0 == there("resume", "spring", "--yes").exit_code
+    assert (1, 1) == tuple(status_of(there)["counts"][state] for state in ("sent", "abandoned"))
+    assert 3 == len(there("export", "spring", "-").stdout.splitlines())
+    assert "</html>" in there("report", "spring", "--html", "-").stdout
+    assert 0 == run("store", "check", "--store", store_url).exit_code
 
 
 def test_json_is_one_document_with_the_status(campaigns: Campaigns) -> None:
@@ -118,6 +133,23 @@ def test_a_list_can_come_from_standard_input(campaigns: Campaigns, sandbox: Sand
     arguments = ("run", "-", "--id", "spring", *BASE)
     assert 2 == campaigns(*arguments, input=lines).exit_code
     assert 0 == campaigns(*arguments, "--yes", input=lines).exit_code
+    assert ["+12025550101"] == texted(sandbox)
+
+
+@posix
+@pytest.mark.usefixtures("at_a_terminal")
+def test_what_can_be_read_once_is_not_asked_about(campaigns: Campaigns, sandbox: Sandbox) -> None:
+    """A pipe, such as the shell's ``<(…)``: its end would have come before the answer."""
+    pipe = campaigns.folder / "pipe"
+    os.mkfifo(pipe)
+    for source in (str(pipe), "-"):
+        result = campaigns("run", source, "--id", "spring", *BASE)
+        assert (2, "") == (result.exit_code, result.stdout)
+        assert "can be read only once" in result.stderr
+    writer = threading.Thread(target=pipe.write_text, args=(f"phone_number,first_name\n{JO}\n",))
+    writer.start()
+    assert 0 == campaigns("run", str(pipe), "--id", "spring", *BASE, "--yes").exit_code
+    writer.join()
     assert ["+12025550101"] == texted(sandbox)
 
 
