@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 
 import attrs
 
-from pidj_async.campaigns.statistics import Bucket, Latency, Pause
+from pidj_async.campaigns.figures import Bucket, Latency, Pause
 
 __all__ = ["Drawing", "latency_chart", "texts_chart"]
 

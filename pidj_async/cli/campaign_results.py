@@ -20,7 +20,7 @@ from pidj_async.cli.options import as_json, run_on_store, store_option, unmask_o
 from pidj_async.cli.settings import shared_options
 
 if TYPE_CHECKING:
-    from pidj_async.campaigns.statistics import CampaignReport
+    from pidj_async.campaigns.figures import CampaignReport
     from pidj_async.store import Store
 
 __all__ = ["export", "report"]

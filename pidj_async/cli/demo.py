@@ -19,8 +19,8 @@ from pidj_async.cli.settings import Settings, shared_options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pidj_async.campaigns.figures import CampaignReport
     from pidj_async.campaigns.preflight import PreflightReport
-    from pidj_async.campaigns.statistics import CampaignReport
     from pidj_async.cli.demo_books import Books, Check
 
 __all__ = ["demo"]
@@ -87,7 +87,8 @@ def _show(screen: Console, checks: tuple[Check, ...]) -> None:
 
 async def _perform(stage: _Stage) -> tuple[Books, str]:
     """Play all of it, and return what was counted and the report's page."""
-    from pidj_async.campaigns.report import headline, render_html  # noqa: PLC0415  see `_demo`
+    from pidj_async.campaigns.report import render_html  # noqa: PLC0415  see `_demo`
+    from pidj_async.campaigns.wording import headline  # noqa: PLC0415
     from pidj_async.cli.campaign_progress import Display  # noqa: PLC0415
     from pidj_async.cli.demo_play import CONCURRENCY, Play  # noqa: PLC0415
     from pidj_async.sandbox import Sandbox  # noqa: PLC0415

@@ -41,10 +41,10 @@ from pidj_async.webhooks.inbox import Inbox
 
 if TYPE_CHECKING:
     from pidj_async.campaigns.campaign import Progress
+    from pidj_async.campaigns.figures import CampaignReport
     from pidj_async.campaigns.preflight import PreflightReport
     from pidj_async.campaigns.records import RecipientRecord
     from pidj_async.campaigns.runner import CampaignOutcome
-    from pidj_async.campaigns.statistics import CampaignReport
 
 __all__ = ["Play", "shipped_recipients"]
 

@@ -7,6 +7,9 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from pidj_async.campaigns.figures import CampaignReport, OptOuts
+from pidj_async.campaigns.records import CampaignRecord
+from pidj_async.campaigns.states import CampaignState, RecipientState
 from pidj_async.store import schema
 
 if TYPE_CHECKING:
@@ -182,4 +185,42 @@ async def put_spring(store: Store) -> None:
             log(48 * HOUR, "resolved", recipient=5, detail="in_doubt to abandoned: asked by telephone"),
         ],
         suppressed=suppressed,
+    )
+
+
+def made(
+    state: CampaignState = CampaignState.DONE, *, reason: str | None = None, invalid: int = 0, **counts: int
+) -> CampaignReport:
+    """A report with so many recipients in each state, and nothing else."""
+    campaign = CampaignRecord(
+        number=1,
+        id="spring",
+        state=state,
+        reason=reason,
+        settings={},
+        sources={"list.csv": {"lines": 9, "invalid": invalid, "duplicate": 0, "problems": [], "complete": True}},
+        created_at=moment(START + 30 * HOUR),
+        started_at=None,
+        ended_at=None,
+    )
+    return CampaignReport(
+        campaign=campaign,
+        made_at=moment(START + 30 * HOUR),
+        unmasked=False,
+        price_per_segment=None,
+        currency="USD",
+        counts={one: counts.get(one.value, 0) for one in RecipientState},
+        outcomes=(),
+        repeated=0,
+        segments=(),
+        first_at=None,
+        last_at=None,
+        bucket_seconds=1,
+        buckets=(),
+        latency=None,
+        pauses=(),
+        opt_outs=OptOuts(within_hour=0, within_day=0, within_week=0, later=0),
+        in_doubt=(),
+        log=(),
+        log_left_out=0,
     )

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pidj_async.campaigns import charts
-from pidj_async.campaigns.statistics import Bucket, Latency, Pause
+from pidj_async.campaigns.figures import Bucket, Latency, Pause
 
 START = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 

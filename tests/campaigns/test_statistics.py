@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import BigInteger, Connection, func, insert, literal_column, select
 
+from pidj_async.campaigns.figures import CampaignReport, Latency, OptOuts
 from pidj_async.campaigns.states import RecipientState
-from pidj_async.campaigns.statistics import CampaignReport, Latency, OptOuts, report_of
+from pidj_async.campaigns.statistics import report_of
 from pidj_async.errors import ConfigurationError, InvalidRequestError
 from pidj_async.store import Store, schema
 
