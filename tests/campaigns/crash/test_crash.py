@@ -97,7 +97,9 @@ class Experiment:
     def kill_while_sending(self, victim: Victim, left: int) -> None:
         """Kill it in the middle of something."""
         self.let_it_send(victim, left)
-        self.kills += victim.kill()
+        killed = victim.kill()
+        assert killed, "the campaign was over before it was killed so many times"
+        self.kills += killed
 
     def kill_at_any_moment(self, victim: Victim) -> None:
         """Also while it starts, while it adds its recipients, or while it takes the claims of the dead away."""
@@ -232,6 +234,21 @@ def test_the_command_interrupted(tmp_path: Path) -> None:
             assert victim.result(PATIENCE)["state"] == "done"
 
         assert {number: [("ok", True)] for number in experiment.numbers} == server.log()
+
+
+def test_an_outage_costs_no_more_than_what_was_in_the_air(tmp_path: Path) -> None:
+    """Pidj is gone for two seconds: the campaign waits, by itself goes on, and only what was under way is in doubt."""
+    with counting_server(CALM | {"outage": [300, 2.0]}) as server:
+        experiment = prepare(f"sqlite:///{tmp_path / 'store.db'}", server, tmp_path, kills=6)
+        started = time.perf_counter()
+        experiment.finish()
+        books = experiment.books()
+    tell(experiment, books, started)
+
+    # Each connection breaks once, under one text at most.
+    assert 0 < len(books.in_doubt) <= CONCURRENCY
+    assert books.numbers == books.of("sent") | books.in_doubt
+    assert (set(), set(), set(), set()) == (books.twice, books.unsettled, books.misjudged, books.asked_again)
 
 
 def test_a_process_that_was_frozen_and_thought_dead_changes_nothing(store_url: str, tmp_path: Path) -> None:
