@@ -33,6 +33,8 @@ from .laboratory import (
 
 CONCURRENCY = 40
 TEXTS_PER_KILL = 150
+RESERVE = 300
+"""Texts that are left after the last kill, however late it comes on a busy machine."""
 PATIENCE = 120.0
 """Seconds for the last process to finish what is left."""
 
@@ -89,7 +91,8 @@ class Experiment:
     def let_it_send(self, victim: Victim, left: int) -> None:
         """Wait for a part of what is left of the campaign, so that there is something left after so many kills."""
         sent = self.server.wait(0)
-        aim = sent + self.chance.randint(1, max(1, 3 * (len(self.numbers) - sent) // (2 * left + 2)))
+        share = (len(self.numbers) - RESERVE - sent) // (left + 1)
+        aim = sent + self.chance.randint(1, max(1, 3 * share // 2))
         while self.server.wait(aim) < aim and not victim.has_ended:
             pass
         time.sleep(self.chance.uniform(0, 0.01))
@@ -122,7 +125,7 @@ def write_recipients(path: Path, count: int) -> frozenset[str]:
 
 def prepare(store_url: str, server: CountingServer, folder: Path, kills: int) -> Experiment:
     recipients = folder / "recipients.csv"
-    numbers = write_recipients(recipients, kills * TEXTS_PER_KILL)
+    numbers = write_recipients(recipients, kills * TEXTS_PER_KILL + RESERVE)
     return Experiment(store_url, server, recipients, numbers, random.Random(kills))
 
 
