@@ -592,6 +592,16 @@ async def test_after_the_probe_they_start_one_at_a_time() -> None:
     assert ((1, 1), True) == (first, pacer.is_broken)
 
 
+async def test_neither_a_reply_nor_a_failure_moves_an_open_breaker() -> None:
+    """What comes in while it is open leaves it as it is, and the next probe when it was."""
+    breaker = Breaker(failures=1)
+    breaker.failed(0.0)
+    before = breaker.probe_at
+    breaker.succeeded()
+
+    assert (False, True, before) == (breaker.failed(5.0), breaker.is_open, breaker.probe_at)
+
+
 async def test_what_was_in_the_air_when_the_breaker_opened_is_no_news() -> None:
     """Ten of forty fail and open it; it closes; the other thirty fail later, and neither open it nor slow it down."""
     pacer = Pacer(concurrency=40)
