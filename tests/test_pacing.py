@@ -592,7 +592,7 @@ async def test_after_the_probe_they_start_one_at_a_time() -> None:
     assert ((1, 1), True) == (first, pacer.is_broken)
 
 
-async def test_neither_a_reply_nor_a_failure_moves_an_open_breaker() -> None:
+def test_neither_a_reply_nor_a_failure_moves_an_open_breaker() -> None:
     """What comes in while it is open leaves it as it is, and the next probe when it was."""
     breaker = Breaker(failures=1)
     breaker.failed(0.0)
