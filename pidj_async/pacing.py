@@ -206,18 +206,18 @@ class Breaker:
     """Stops everything after too many failures in a row, and says when to look again.
 
     Attributes:
-        threshold: How many failures in a row open it.
+        failures: How many failures in a row open it.
         initial_delay: Seconds until the first probe; twice as long each time it fails, or the breaker opens again
             without a success in between.
         max_delay: The longest wait between two probes, in seconds.
         probe_at: When the next probe may go; ``None`` while the breaker is closed.
     """
 
-    threshold: int = attrs.field(default=10, validator=_at_least_one)
+    failures: int = attrs.field(default=10, validator=_at_least_one)
     initial_delay: float = attrs.field(default=1.0, validator=_positive)
     max_delay: float = attrs.field(default=60.0, validator=_positive)
     probe_at: float | None = attrs.field(default=None, init=False)
-    _failures: int = attrs.field(default=0, init=False)
+    _in_a_row: int = attrs.field(default=0, init=False)
     _trips: int = attrs.field(default=0, init=False)
 
     @property
@@ -228,14 +228,14 @@ class Breaker:
     def succeeded(self) -> None:
         """Book a reply. One that comes while the breaker is open does not close it: that is the probe's to do."""
         if self.probe_at is None:
-            self._failures = self._trips = 0
+            self._in_a_row = self._trips = 0
 
     def failed(self, now: float) -> bool:
         """Book a failure, and tell whether it opened the breaker."""
         if self.probe_at is not None:
             return False
-        self._failures += 1
-        if self._failures < self.threshold:
+        self._in_a_row += 1
+        if self._in_a_row < self.failures:
             return False
         self._schedule(now, 0.0)
         return True
@@ -247,7 +247,7 @@ class Breaker:
     def probe_succeeded(self) -> None:
         """Close it, on parole: the very next failure opens it again."""
         self.probe_at = None
-        self._failures = self.threshold - 1
+        self._in_a_row = self.failures - 1
 
     def _schedule(self, now: float, at_least: float) -> None:
         # The exponent is bounded: 2.0 ** 1024 would overflow, and max_delay has ruled long before.
@@ -308,11 +308,12 @@ class Pacer:
             # Timers are late by a millisecond or more; without a burst, what is late would be lost.
             self._gcra.burst = max(1, math.ceil(rate / 10)) if burst is None else burst
         self._aimd = Aimd(maximum=concurrency)
-        self._breaker = Breaker(threshold=failures)
+        self._breaker = Breaker(failures=failures)
         self._now = 0.0  # when `_delay` looked at the clock, which costs more than all the rest
         self._paused_until: float | None = None
         self._throttles = 0  # in a row, and how long to wait after the next one that names no time
-        self._steady = True
+        self._steady = True  # nothing is to be done about a success
+        self._old = 0  # how many are still in the air from before the breaker opened
         self._waiters: deque[_Waiter] = deque()
         self._probing = anyio.Lock()
 
@@ -366,11 +367,8 @@ class Pacer:
             retry_after: How many seconds Pidj asked to wait, if it did.
         """
         self.in_flight -= 1
-        if feedback is Feedback.OK:
-            if not self._steady:
-                self._improve()
-        elif feedback is not Feedback.NONE:
-            self._worsen(feedback, retry_after)
+        if feedback is not Feedback.OK or not self._steady:
+            self._heed(feedback, retry_after)
         if self._waiters:
             self._wake()
 
@@ -473,28 +471,41 @@ class Pacer:
         if self._waiters:
             self._waiters[0].woken.set()
 
-    def _improve(self) -> None:
-        self._throttles = 0
-        self._breaker.succeeded()
-        self._aimd.succeeded()
-        self._steady = self._aimd.limit == self._aimd.maximum and not self._breaker.is_open
-
-    def _worsen(self, feedback: Feedback, retry_after: float | None) -> None:
-        self._steady = False
+    def _heed(self, feedback: Feedback, retry_after: float | None) -> None:
+        """Draw the conclusions from the end of a request."""
+        # What was in the air when the breaker opened is no news: it must not open it again once it is closed.
+        is_news = self._old == 0
+        self._old = max(0, self._old - 1)
         now = anyio.current_time()
-        factor = 0.5 if feedback in _HALVES else _GENTLE
-        lowered = self._aimd.decrease(factor if self._adaptive else 1.0, in_flight=self.in_flight)
-        if feedback is Feedback.THROTTLED:
-            self._breaker.succeeded()
-            if retry_after is None:
-                # One backoff for all that were in the air together.
-                self._throttles += lowered
-                longest = min(_LAST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._throttles - 1, 64))
-                retry_after = random.uniform(longest / 2, longest)  # noqa: S311  jitter, nothing to guess
-        elif self._breaker.failed(now):
-            self._aimd.restart()
+        self._steady = False
+        match feedback:
+            case Feedback.NONE:
+                return
+            case Feedback.OK:
+                self._throttles = 0
+                self._breaker.succeeded()
+                self._aimd.succeeded()
+                self._steady = self._aimd.limit == self._aimd.maximum and not self._breaker.is_open and self._old == 0
+            case Feedback.THROTTLED:
+                self._breaker.succeeded()
+                lowered = is_news and self._lower(feedback)
+                if retry_after is None:
+                    # One backoff for all that were in the air together.
+                    self._throttles += lowered
+                    longest = min(_LAST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._throttles - 1, 64))
+                    retry_after = random.uniform(longest / 2, longest)  # noqa: S311  jitter, nothing to guess
+            case _:
+                if is_news:
+                    self._lower(feedback)
+                if is_news and self._breaker.failed(now):
+                    self._aimd.restart()
+                    self._old = self.in_flight
         if retry_after is not None:
             self._pause(now, retry_after)
+
+    def _lower(self, feedback: Feedback) -> bool:
+        factor = 0.5 if feedback in _HALVES else _GENTLE
+        return self._aimd.decrease(factor if self._adaptive else 1.0, in_flight=self.in_flight)
 
     def _pause(self, now: float, retry_after: float) -> None:
         until = now + self._obeyed(retry_after)

@@ -63,7 +63,7 @@ def test_what_an_error_says_of_a_text(error: PidjError | None, state: OutcomeSta
 
 def test_every_error_that_a_call_can_raise_is_in_the_table() -> None:
     """A new one needs a decision."""
-    elsewhere = {"InvalidPayloadError", "StoreError", "UnauthorizedWebhookError", "WebhookError"}
+    elsewhere = {"InvalidPayloadError", "StoreError", "TemplateError", "UnauthorizedWebhookError", "WebhookError"}
     calls = {getattr(errors, name) for name in errors.__all__ if name not in elsewhere}
 
     assert calls - {APIError} == {type(error) for error, _ in TABLE if error is not None}

@@ -206,7 +206,7 @@ def test_a_restart_comes_back_quickly_to_half_and_then_slowly() -> None:
 )
 def test_only_a_probe_closes_the_breaker(threshold: int, events: list[str]) -> None:
     """It opens after exactly so many failures in a row, or at the first one after a probe; nothing else closes it."""
-    breaker = Breaker(threshold=threshold)
+    breaker = Breaker(failures=threshold)
     in_a_row = 0
     for now, event in enumerate(events):
         was_open = breaker.is_open
@@ -230,7 +230,7 @@ def test_only_a_probe_closes_the_breaker(threshold: int, events: list[str]) -> N
 
 def test_the_waits_double_until_a_success() -> None:
     """1, 2, 4 … 60 seconds; also when the probe gets through and the next text fails. A success begins anew."""
-    breaker = Breaker(threshold=1)
+    breaker = Breaker(failures=1)
     breaker.failed(0.0)
     waits = [breaker.probe_at]
     for _ in range(4):
@@ -252,7 +252,7 @@ def test_the_waits_double_until_a_success() -> None:
 
 def test_a_probe_waits_as_long_as_it_is_told() -> None:
     """Longer than the backoff, if the server asks for it."""
-    breaker = Breaker(threshold=1)
+    breaker = Breaker(failures=1)
     breaker.failed(100.0)
     breaker.probe_failed(101.0, retry_after=500.0)
 
@@ -272,7 +272,7 @@ def test_a_probe_waits_as_long_as_it_is_told() -> None:
         ({"rate": math.nan}, "rate must be greater than 0; got nan"),
         ({"rate": 5, "burst": 0}, "burst must be at least 1; got 0"),
         ({"burst": 5}, "burst is how many may start at once under a rate; pass rate as well"),
-        ({"failures": 0}, "threshold must be at least 1; got 0"),
+        ({"failures": 0}, "failures must be at least 1; got 0"),
         ({"max_retry_after": -1}, "max_retry_after must not be negative; got -1"),
     ],
 )
@@ -590,6 +590,41 @@ async def test_after_the_probe_they_start_one_at_a_time() -> None:
     pacer.release(BROKEN)
 
     assert ((1, 1), True) == (first, pacer.is_broken)
+
+
+def test_neither_a_reply_nor_a_failure_moves_an_open_breaker() -> None:
+    """What comes in while it is open leaves it as it is, and the next probe when it was."""
+    breaker = Breaker(failures=1)
+    breaker.failed(0.0)
+    before = breaker.probe_at
+    breaker.succeeded()
+
+    assert (False, True, before) == (breaker.failed(5.0), breaker.is_open, breaker.probe_at)
+
+
+async def test_what_was_in_the_air_when_the_breaker_opened_is_no_news() -> None:
+    """Ten of forty fail and open it; it closes; the other thirty fail later, and neither open it nor slow it down."""
+    pacer = Pacer(concurrency=40)
+    pacer._breaker.initial_delay = 0.001
+    for _ in range(40):
+        pacer.try_acquire()
+    for _ in range(10):
+        pacer.release(TIMED_OUT)
+    opened = pacer.is_broken
+    await pacer.recover(settled)
+    for _ in range(30):
+        pacer.release(TIMED_OUT)
+    closed = not pacer.is_broken
+    limits = []
+    for _ in range(5):
+        pacer.try_acquire()
+        pacer.release(OK)
+        limits.append(pacer.limit)
+    pacer.try_acquire()
+    pacer.release(TIMED_OUT)
+
+    assert (True, True, [2, 3, 4, 5, 6]) == (opened, closed, limits)
+    assert not pacer.is_broken
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ PLAN is JSON::
     {"seed": 1,                         for the draws
      "fates": {"drop-after": 0.02},     the chance of each; a plain "ok" gets what is left
      "storm": [500, 30],                after each 500 requests, 30 in a row are told 429
+     "outage": [500, 2.0],              after 500 texts it is gone for two seconds, with all its connections
      "delay": 0.003}                    how long a reply takes at most, in seconds
 
 It listens on a port that the system chooses, prints it, and ends when its standard input does.
@@ -90,6 +91,11 @@ class Server:
         self._fates: dict[str, float] = plan.get("fates", {})
         self._delay = float(plan.get("delay", 0.0))
         self._calm, self._storm = plan.get("storm", [0, 0])
+        self._outage_at, self._outage = plan.get("outage", [0, 0.0])
+        self._outages: list[asyncio.Task[None]] = []
+        self._listener: asyncio.Server | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+        self.port = 0
         self._chance = random.Random(self._seed)
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         unknown = set(self._fates) - set(FATES)
@@ -97,11 +103,26 @@ class Server:
             message = f"no such fate: {unknown}"
             raise ValueError(message)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def listen(self) -> None:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=1024)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _go_away(self) -> None:
+        """Refuse connections, and end those there are: whoever waits for a reply gets none."""
+        assert self._listener is not None
+        self._listener.close()
+        for connection in self._connections:
+            connection.transport.abort()
+        await asyncio.sleep(self._outage)
+        await self.listen()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
         # The other side may vanish at any moment, that is what all this is for; and so may we.
         with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
             while await self._one(reader, writer):
                 pass
+        self._connections.discard(writer)
         writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -148,6 +169,8 @@ class Server:
         self.log[number].append((name, acted_on))
         if acted_on:
             self.texts += 1
+            if self.texts == self._outage_at:
+                self._outages.append(asyncio.create_task(self._go_away()))
             for texts, future in self._waiting:
                 if self.texts >= texts and not future.done():
                     future.set_result(None)
@@ -204,8 +227,8 @@ async def _reply(writer: asyncio.StreamWriter, status: int, fields: Mapping[str,
 
 async def main(plan: str) -> None:
     server = Server(json.loads(plan))
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024)
-    print(listener.sockets[0].getsockname()[1], flush=True)  # noqa: T201  whoever started it reads that
+    await server.listen()
+    print(server.port, flush=True)  # noqa: T201  whoever started it reads that
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin, ended.set)
     await ended.wait()

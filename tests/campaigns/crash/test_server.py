@@ -150,6 +150,20 @@ def test_a_storm_is_so_many_in_a_row() -> None:
     assert [*calm, *storm, 200, *calm, *storm, 200, 200, 200, 200, 200] == seen
 
 
+def test_an_outage_ends_by_itself() -> None:
+    """At the second text it goes away with all its connections, refuses new ones, and is back on the same port."""
+    with counting_server({"outage": [2, 0.5], "delay": 0.2}) as server:
+        post(server)
+        with pytest.raises((RemoteDisconnected, ConnectionResetError)):
+            post(server)
+        with pytest.raises(ConnectionRefusedError):
+            post(server)
+        time.sleep(1.0)
+        post(server)
+
+        assert {NUMBER: [("ok", True)] * 3} == server.log()
+
+
 def test_whoever_waits_is_told_at_once() -> None:
     """Not after the longest wait."""
     with counting_server({}) as server:
