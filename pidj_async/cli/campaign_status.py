@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pidj_async.client import Pidj
     from pidj_async.store import Store
 
-__all__ = ["command_line", "ended", "find", "in_words", "tell_status"]
+__all__ = ["command_line", "ended", "find", "in_words", "status_data", "tell_status"]
 
 
 async def find(store: Store, id: str, *, client: Pidj | None = None) -> Campaign:
