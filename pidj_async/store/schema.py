@@ -33,7 +33,7 @@ from pidj_async.errors import ConfigurationError
 
 __all__ = ["UPGRADES", "VERSION", "create", "events", "metadata", "shapes", "suppressions", "version_of"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 metadata = MetaData()
 
@@ -73,7 +73,6 @@ events = Table(
     Column("error", Text, nullable=True),
     Index("pidj_events_due", "state", "due_at", "id"),
     Index("pidj_events_order", "order_key", "state", "id"),
-    Index("pidj_events_fingerprint", "fingerprint", "received_at"),
     sqlite_autoincrement=True,
 )
 
@@ -104,7 +103,9 @@ shapes = Table(
 )
 
 #: What to run to come from a version to the next one.
-UPGRADES: Final[Mapping[int, tuple[str, ...]]] = {}
+UPGRADES: Final[Mapping[int, tuple[str, ...]]] = {
+    1: ("DROP INDEX IF EXISTS pidj_events_fingerprint",),  # half of what storing an event cost
+}
 
 
 def version_of(connection: Connection) -> int | None:

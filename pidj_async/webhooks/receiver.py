@@ -285,21 +285,21 @@ class Receiver:
         Returns:
             The reply, after all handlers have run; or, with an inbox, after the event has been stored.
         """
-        return self._answer(self._refusal(request) or await self._handle(request))
+        return self._answer(self._refusal(request) or await self._handle(request, request.body))
 
-    async def receive_checked(self, request: WebhookRequest) -> WebhookReply:
+    async def receive_checked(self, request: WebhookRequest, body: bytes) -> WebhookReply:
         """Have the event of a request handled that `check` has let through; for adapters, which call that first.
 
         Args:
-            request: The same request, with its body.
+            request: The same request.
+            body: What was read of its body since then: all of it.
 
         Returns:
             As `receive` does.
         """
-        return self._answer(await self._handle(request))
+        return self._answer(await self._handle(request, body))
 
-    async def _handle(self, request: WebhookRequest) -> WebhookReply:
-        body = request.body
+    async def _handle(self, request: WebhookRequest, body: bytes) -> WebhookReply:
         if len(body) > self.max_body_bytes:
             return _too_large(self.max_body_bytes)
         try:
@@ -310,13 +310,13 @@ class Receiver:
         if event.name in EVENT_TYPES:
             self._events[event.name] = self._events.get(event.name, 0) + 1
         if self.inbox is not None:
-            return await self._store(self.inbox, request, event)
+            return await self._store(self.inbox, request, body, event)
         report = await self.dispatcher.dispatch(event)
         if not report.handled:
             self._unhandled += 1
-        return json_reply(200, status="received") if report.ok else json_reply(500, error="a handler failed")
+        return _RECEIVED if report.ok else json_reply(500, error="a handler failed")
 
-    async def _store(self, inbox: Inbox, request: WebhookRequest, event: Event) -> WebhookReply:
+    async def _store(self, inbox: Inbox, request: WebhookRequest, body: bytes, event: Event) -> WebhookReply:
         if self._run_inbox and not self._handling:
             self._handling = True  # said once
             logger.warning(
@@ -324,11 +324,11 @@ class Receiver:
                 "open receiver.lifespan(); or say run_inbox=False, if another process runs the inbox"
             )
         try:
-            await inbox.put(request.body, headers=kept_headers(request), event=event)
+            await inbox.put(body, headers=kept_headers(request), event=event)
         except PidjError as error:
             logger.error("a webhook could not be stored: %s", error)  # noqa: TRY400  the cause may quote the body
             return json_reply(503, ("retry-after", str(inbox.retry_after)), error="the event could not be stored")
-        return json_reply(200, status="stored")
+        return _STORED
 
     def _refusal(self, request: WebhookRequest) -> WebhookReply | None:  # noqa: PLR0911  # the table, row by row
         if self._path is not None and not _is_under(request.path, self._path, self._guard.segments):
@@ -356,6 +356,8 @@ class Receiver:
         return reply
 
 
+_RECEIVED: Final = json_reply(200, status="received")
+_STORED: Final = json_reply(200, status="stored")
 _FORBIDDEN: Final = "this address may not post webhooks"
 _UNAUTHORIZED: Final = "the secret is missing or wrong; it goes into the webhook URL, for instance https://pidj:SECRET@example.org/webhooks"
 
@@ -373,6 +375,8 @@ def _is_under(path: str, mount: str, segments: int) -> bool:
 
 
 def _may_be_json(content_type: str) -> bool:
+    if content_type in _JSON_TYPES:
+        return True
     essence = content_type.partition(";")[0].strip().lower()
     return essence in _JSON_TYPES or essence.endswith("+json")
 

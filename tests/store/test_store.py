@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, inspect, select, text, update
 
 from pidj_async.errors import ConfigurationError, StoreError
 from pidj_async.store import Store, schema
@@ -90,6 +90,27 @@ async def test_tables_of_a_newer_version_are_refused(store_url: str) -> None:
         await Store(store_url).open()
     with pytest.raises(ConfigurationError, match="has tables of version 999"):
         await Store(store_url, create=False).open()
+
+
+async def test_tables_of_the_first_version_are_brought_up_to_date(store_url: str) -> None:
+    """Its index on fingerprints goes; what is stored stays."""
+
+    def make_old(connection: Connection) -> None:
+        put(connection)
+        connection.execute(text("CREATE INDEX pidj_events_fingerprint ON pidj_events (fingerprint, received_at)"))
+        connection.execute(update(schema.meta).values(value="1"))
+
+    def indexes(connection: Connection) -> list[str]:
+        return sorted(str(index["name"]) for index in inspect(connection).get_indexes("pidj_events"))
+
+    async with Store(store_url) as store:
+        await store.write(make_old)
+    with pytest.raises(ConfigurationError, match="has tables of version 1, this package needs"):
+        await Store(store_url, create=False).open()
+    async with Store(store_url) as store:
+        assert await store.read(numbers) == ["+18885553333"]
+        assert await store.read(schema.version_of) == schema.VERSION
+        assert await store.read(indexes) == ["pidj_events_due", "pidj_events_order"]
 
 
 async def test_without_create_an_empty_database_is_refused(store_url: str) -> None:

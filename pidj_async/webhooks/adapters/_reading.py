@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import attrs
 
+from pidj_async._deadline import deadline_after
 from pidj_async.webhooks.adapters.portal import receive_on_portal
 from pidj_async.webhooks.http import WebhookReply, WebhookRequest
 
@@ -54,17 +55,20 @@ async def answer(receiver: Receiver, request: WebhookRequest, read: Read) -> tup
     refusal = receiver.check(request)
     if refusal is not None:
         return refusal, True
-    body = bytearray()
+    body: bytes | bytearray = b""
     more = True
-    with anyio.move_on_after(receiver.body_timeout):
-        while more:
+    with deadline_after(receiver.body_timeout):
+        body, more = await read()
+        if more:
+            body = bytearray(body)
+        while more and len(body) <= receiver.max_body_bytes:
             piece, more = await read()
             body += piece
-            if len(body) > receiver.max_body_bytes:
-                return receiver.body_too_large(), more
+    if len(body) > receiver.max_body_bytes:
+        return receiver.body_too_large(), more
     if more:
         return receiver.body_too_slow(), True
-    return await receiver.receive_checked(attrs.evolve(request, body=bytes(body))), False
+    return await receiver.receive_checked(request, bytes(body)), False
 
 
 async def linger(read: Read) -> None:

@@ -84,7 +84,7 @@ async def _http(receiver: Receiver, scope: MutableMapping[str, Any], receive: Re
         reply, unread = await answer(receiver, asgi_request(scope), read)
     except ClientGoneError:
         return
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    headers = list(reply.raw_headers)
     if unread and scope.get("http_version", "1.1").startswith("1"):
         headers.append((b"connection", b"close"))  # HTTP/2 has other means, and forbids this header
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
