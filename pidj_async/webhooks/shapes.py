@@ -15,7 +15,7 @@ import attrs
 
 from pidj_async._masking import mask_phone_numbers_in
 from pidj_async.webhooks.events import KIND, Contact, Event, Group, Interaction, Text, UnknownEvent, show_name
-from pidj_async.webhooks.parsing import json_type
+from pidj_async.webhooks.parsing import is_documented, json_type
 
 __all__ = ["EventShape", "FieldShape", "ShapeLog", "Shapes", "unnamed_fields"]
 
@@ -128,7 +128,8 @@ def unnamed_fields(event: Event) -> list[tuple[str, object]]:
         Each field's path and its value. Nearly every event has none.
     """
     found: list[tuple[str, object]] = []
-    _gather(event, "", found)
+    if not is_documented(event):
+        _gather(event, "", found)
     return found
 
 

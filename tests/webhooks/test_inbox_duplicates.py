@@ -130,7 +130,7 @@ async def test_without_a_window_nothing_is_remembered(store: Store) -> None:
             group.start_soon(inbox.put, text())
     await inbox.put(text())
     assert [None] * 4 == await duplicates_of(inbox)
-    assert ({}, 0) == (inbox._recent._ids, len(inbox._recent._arrivals))
+    assert ({}, 0) == (inbox._recent._first, len(inbox._recent._arrivals))
 
 
 def remembered(recent: RecentBodies, fingerprints: Iterable[str]) -> list[int | None]:
@@ -143,7 +143,7 @@ def test_no_more_than_a_fixed_number_is_remembered(monkeypatch: pytest.MonkeyPat
     recent = RecentBodies(window=3_600 * SECOND)
     recent.add(range(1, 6), "abacd", now=1)
     assert [3, None, 4, 5] == remembered(recent, "abcd")
-    assert 3 == len(recent._arrivals) == sum(map(len, recent._ids.values()))
+    assert (3, 3, {}) == (len(recent._arrivals), len(recent._first), recent._others)
 
 
 async def test_the_index_that_this_replaces_is_gone(store: Store) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import attrs
 
-from pidj_async._deadline import deadline_after
+from pidj_async._deadline import within
 from pidj_async.webhooks.adapters.portal import receive_on_portal
 from pidj_async.webhooks.http import WebhookReply, WebhookRequest
 
@@ -55,20 +55,25 @@ async def answer(receiver: Receiver, request: WebhookRequest, read: Read) -> tup
     refusal = receiver.check(request)
     if refusal is not None:
         return refusal, True
-    body: bytes | bytearray = b""
-    more = True
-    with deadline_after(receiver.body_timeout):
-        body, more = await read()
-        if more:
-            body = bytearray(body)
-        while more and len(body) <= receiver.max_body_bytes:
-            piece, more = await read()
-            body += piece
+    came = await within(receiver.body_timeout, _read_body(read, receiver.max_body_bytes))
+    if came is None:
+        return receiver.body_too_slow(), True
+    body, more = came
     if len(body) > receiver.max_body_bytes:
         return receiver.body_too_large(), more
-    if more:
-        return receiver.body_too_slow(), True
-    return await receiver.receive_checked(request, bytes(body)), False
+    return await receiver.receive_checked(request, body), False
+
+
+async def _read_body(read: Read, limit: int) -> tuple[bytes, bool]:
+    """Read a whole body, or a little more of it than the limit; and say whether more follows."""
+    piece, more = await read()
+    if not more:
+        return bytes(piece), False
+    body = bytearray(piece)
+    while more and len(body) <= limit:
+        piece, more = await read()
+        body += piece
+    return bytes(body), more
 
 
 async def linger(read: Read) -> None:

@@ -31,16 +31,28 @@ def asgi_app(receiver: Receiver) -> ASGIApp:
     """
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await _http(receiver, scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await _lifespan(receiver, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "webhooks are posted"})
-        else:
-            msg = f"unknown ASGI scope {scope['type']!r}"  # as the ASGI specification asks of applications
-            raise NotImplementedError(msg)
+        if scope["type"] != "http":
+            await _other(receiver, scope, receive, send)
+            return
+
+        async def read() -> tuple[bytes, bool]:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            return message.get("body", b""), message.get("more_body", False)
+
+        try:
+            reply, unread = await answer(receiver, asgi_request(scope), read)
+        except ClientGoneError:
+            return
+        headers = list(reply.raw_headers)
+        if unread and scope.get("http_version", "1.1").startswith("1"):
+            headers.append((b"connection", b"close"))  # HTTP/2 has other means, and forbids this header
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body, "more_body": unread})
+        if unread:
+            await linger(read)
+            await send({"type": "http.response.body"})
 
     return app
 
@@ -73,25 +85,15 @@ def asgi_request(scope: MutableMapping[str, Any]) -> WebhookRequest:
     )
 
 
-async def _http(receiver: Receiver, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-    async def read() -> tuple[bytes, bool]:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        return message.get("body", b""), message.get("more_body", False)
-
-    try:
-        reply, unread = await answer(receiver, asgi_request(scope), read)
-    except ClientGoneError:
-        return
-    headers = list(reply.raw_headers)
-    if unread and scope.get("http_version", "1.1").startswith("1"):
-        headers.append((b"connection", b"close"))  # HTTP/2 has other means, and forbids this header
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body, "more_body": unread})
-    if unread:
-        await linger(read)
-        await send({"type": "http.response.body"})
+async def _other(receiver: Receiver, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await _lifespan(receiver, receive, send)
+    elif scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "webhooks are posted"})
+    else:
+        msg = f"unknown ASGI scope {scope['type']!r}"  # as the ASGI specification asks of applications
+        raise NotImplementedError(msg)
 
 
 async def _lifespan(receiver: Receiver, receive: Receive, send: Send) -> None:

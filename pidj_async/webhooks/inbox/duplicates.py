@@ -20,7 +20,7 @@ from pidj_async.store.schema import events
 __all__ = ["MAX_BODIES", "RecentBodies"]
 
 MAX_BODIES: Final = 100_000
-"""How many are remembered at most: about 35 MB."""
+"""How many are remembered at most: about 25 MB."""
 
 _PAGE: Final = 200
 
@@ -45,7 +45,8 @@ class RecentBodies:
         self.window = window
         self._last = 0
         self._arrivals: deque[tuple[int, str]] = deque()  # when, and what; the oldest first
-        self._ids: dict[str, list[int]] = {}  # of each fingerprint, ascending
+        self._first: dict[str, int] = {}  # the id of the first event with a fingerprint,
+        self._others: dict[str, list[int]] = {}  # and of those that came after it, ascending
 
     def catch_up(self, connection: Connection, *, before: int, now: int) -> None:
         """Learn what other processes have stored, and forget what is too old.
@@ -74,8 +75,7 @@ class RecentBodies:
 
     def first_with(self, fingerprint: str) -> int | None:
         """Return the id of the first event with such a body, if there is one."""
-        ids = self._ids.get(fingerprint)
-        return None if ids is None else ids[0]
+        return self._first.get(fingerprint)
 
     def add(self, ids: Sequence[int], fingerprints: Iterable[str], *, now: int) -> None:
         """Remember events, once they are committed.
@@ -93,13 +93,17 @@ class RecentBodies:
 
     def _remember(self, event_id: int, received_at: int, fingerprint: str) -> None:
         self._arrivals.append((received_at, fingerprint))
-        self._ids.setdefault(fingerprint, []).append(event_id)
+        if self._first.setdefault(fingerprint, event_id) != event_id:
+            self._others.setdefault(fingerprint, []).append(event_id)
         if len(self._arrivals) > MAX_BODIES:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         _, fingerprint = self._arrivals.popleft()
-        ids = self._ids[fingerprint]
-        del ids[0]
-        if not ids:
-            del self._ids[fingerprint]
+        others = self._others.get(fingerprint)
+        if others is None:
+            del self._first[fingerprint]
+            return
+        self._first[fingerprint] = others.pop(0)
+        if not others:
+            del self._others[fingerprint]
