@@ -85,12 +85,12 @@ def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
     if connection.dialect.name == "postgresql":
         return sorted(connection.execute(_NEXT_IDS, {"table": table.name, "count": count}).scalars())
     # Inserting a row with an id of one's own moves SQLite's sequence along.
-    last = connection.execute(_LAST_ID, {"table": table.name}).scalar_one_or_none() or 0
+    last = connection.exec_driver_sql(_LAST_ID, (table.name,)).scalar_one_or_none() or 0
     return list(range(last + 1, last + 1 + count))
 
 
 _NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
-_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+_LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = ?"
 
 
 def insert_rows(
