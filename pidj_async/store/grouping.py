@@ -74,8 +74,8 @@ class GroupCommit(Generic[T, R]):
     async def _commit_all(self) -> None:
         try:
             while self._waiting:
-                # Two turns of the event loop: in one of them, what waits in the sockets becomes tasks; in the next, these
-                # run and come here. On a busy server that makes half as many commits.
+                # Two turns of the event loop: in one of them, what waits in the sockets becomes tasks; in the next,
+                # these run and come here. On a busy server that makes half as many commits.
                 await anyio.lowlevel.checkpoint()
                 await anyio.lowlevel.checkpoint()
                 await self._commit_one(self._waiting.popleft())

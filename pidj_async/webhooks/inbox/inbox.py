@@ -40,6 +40,7 @@ logger = logging.getLogger("pidj_async.webhooks")
 
 _MAX_EVENT_NAME: Final = 200
 _MAX_ORDER_KEY: Final = 80
+_PRUNED_AT_ONCE: Final = 1_000
 _NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # PostgreSQL keeps neither
 
 
@@ -341,21 +342,29 @@ class Inbox:
             worker.wake()
         return chosen
 
-    async def prune(self, *, before: datetime) -> int:
+    async def prune(self, *, before: datetime, dry_run: bool = False) -> int:
         """Delete events that have been handled or skipped, and came before a time. Others are never deleted.
+
+        It is done a thousand at a time, so that whatever comes in meanwhile can be stored.
 
         Args:
             before: With a time zone.
+            dry_run: Only say how many.
 
         Returns:
             How many.
 
         Raises:
             InvalidRequestError: The time has no zone.
-            StoreError: The store could not be written.
+            StoreError: The store could not be used. Some may have been deleted.
         """
-        limit = table.microseconds(_aware("before", before))
-        return await self.store.write(lambda connection: table.prune(connection, limit))
+        time = table.microseconds(_aware("before", before))
+        if dry_run:
+            return await self.store.read(lambda connection: table.count_old(connection, time))
+        count = 0
+        while pruned := await self.store.write(lambda connection: table.prune(connection, time, limit=_PRUNED_AT_ONCE)):
+            count += pruned
+        return count
 
     async def _find(self, limit: int, **wanted: Any) -> tuple[InboxRecord, ...]:
         if limit < 1:

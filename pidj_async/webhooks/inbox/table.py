@@ -32,6 +32,7 @@ __all__ = [
     "Lease",
     "Settlement",
     "claim",
+    "count_old",
     "count_states",
     "find",
     "insert_arrivals",
@@ -428,10 +429,19 @@ def replay(connection: Connection, query: Select[Any], *, now: int, dry_run: boo
     return chosen
 
 
-def prune(connection: Connection, before: int) -> int:
-    """Delete what is done with and came before a time, in microseconds, and return how many."""
-    old = events.delete().where(events.c.received_at < before, events.c.state.in_(["handled", "skipped"]))
-    return connection.execute(old).rowcount
+def _old(before: int) -> tuple[ColumnElement[bool], ...]:
+    return events.c.state.in_(["handled", "skipped"]), events.c.received_at < before
+
+
+def count_old(connection: Connection, before: int) -> int:
+    """Count what is done with and came before a time, in microseconds."""
+    return connection.execute(select(func.count()).select_from(events).where(*_old(before))).scalar_one()
+
+
+def prune(connection: Connection, before: int, *, limit: int) -> int:
+    """Delete at most so many of those that `count_old` counts, and return how many."""
+    old = select(events.c.id).where(*_old(before)).limit(limit)
+    return connection.execute(events.delete().where(events.c.id.in_(old))).rowcount
 
 
 def microseconds(time: datetime) -> int:
