@@ -20,6 +20,7 @@ connection's (uvicorn does for proxies on the same machine, see its ``--forwarde
 from __future__ import annotations
 
 import base64
+import binascii
 import hmac
 import logging
 import re
@@ -277,7 +278,7 @@ def _basic_credentials(authorization: str) -> tuple[bytes, ...]:
     if scheme.lower() != "basic":
         return ()
     try:
-        user, _, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        user, _, password = binascii.a2b_base64(encoded.strip(), strict_mode=True).partition(b":")
     except ValueError:
         return ()
     return user, password
