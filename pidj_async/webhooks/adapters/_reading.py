@@ -18,7 +18,7 @@ from pidj_async.webhooks.http import WebhookReply, WebhookRequest
 if TYPE_CHECKING:
     from pidj_async.webhooks.receiver import Receiver
 
-__all__ = ["PIECE_BYTES", "ClientGoneError", "answer", "answer_blocking", "linger"]
+__all__ = ["PIECE_BYTES", "ClientGoneError", "answer", "answer_blocking", "answer_checked", "linger"]
 
 PIECE_BYTES: Final = 65_536
 """How much is asked for at once."""
@@ -55,6 +55,11 @@ async def answer(receiver: Receiver, request: WebhookRequest, read: Read) -> tup
     refusal = receiver.check(request)
     if refusal is not None:
         return refusal, True
+    return await answer_checked(receiver, request, read)
+
+
+async def answer_checked(receiver: Receiver, request: WebhookRequest, read: Read) -> tuple[WebhookReply, bool]:
+    """Go on where `answer` is when the receiver has let a request through."""
     came = await within(receiver.body_timeout, _read_body(read, receiver.max_body_bytes))
     if came is None:
         return receiver.body_too_slow(), True

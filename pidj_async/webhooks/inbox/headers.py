@@ -37,9 +37,15 @@ def kept_headers(request: WebhookRequest) -> str:
     Returns:
         A JSON object, in ASCII.
     """
+    return _written(request.path, request.query, request.headers)
+
+
+@lru_cache(maxsize=256)
+def _written(path: str, query: str, headers: tuple[tuple[str, str], ...]) -> str:
+    # Remembered, because a sender's requests have the same headers again and again.
     kept: dict[str, str] = {}
-    parts = _parts(request)
-    for name, value in request.headers[:_MAX_HEADERS]:
+    parts = _parts(path, query)
+    for name, value in headers[:_MAX_HEADERS]:
         shown = REDACTED if _may_be_secret(name) or _has_any(value, parts) else value[:_MAX_VALUE]
         kept[name[:_MAX_VALUE]] = f"{kept[name]}, {shown}" if name in kept else shown
     # What `json.dumps` writes, in half the time: it is prepared for much more than texts.
@@ -48,15 +54,15 @@ def kept_headers(request: WebhookRequest) -> str:
 
 @lru_cache(maxsize=256)
 def _may_be_secret(name: str) -> bool:
-    """Say whether a header's name does not look harmless. Remembered, because all posts of a sender have the same."""
+    """Say whether a header's name does not look harmless."""
     return _SECRET_NAME.search(name) is not None
 
 
-def _parts(request: WebhookRequest) -> list[str]:
+def _parts(path: str, query: str) -> list[str]:
     """Find whatever of a URL may be the secret."""
-    parts = request.path.split("/")
-    if request.query:
-        parts += [value for _, value in parse_qsl(request.query[: _MAX_VALUE * 10])]
+    parts = path.split("/")
+    if query:
+        parts += [value for _, value in parse_qsl(query[: _MAX_VALUE * 10])]
     return [part for part in parts if len(part) >= _SHORTEST_PART]
 
 
