@@ -4,7 +4,7 @@ The rules of this schema:
 
 1. Times are whole microseconds since 1970, UTC: both databases hold them alike, and they compare as numbers.
 2. States are short words, so that a person with an SQL prompt can read them.
-3. A column is added only together with a new version and a step in `UPGRADES`.
+3. A column or an index comes and goes only together with a new version and a step in `UPGRADES`.
 """
 
 from __future__ import annotations
