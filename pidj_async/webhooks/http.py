@@ -55,6 +55,10 @@ class WebhookRequest:
         return ""
 
 
+def _encoded_headers(reply: WebhookReply) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple([(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers])
+
+
 @attrs.frozen(kw_only=True)
 class WebhookReply:
     """An HTTP reply, for an adapter to send.
@@ -69,11 +73,9 @@ class WebhookReply:
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    raw_headers: tuple[tuple[bytes, bytes], ...] = attrs.field(init=False, repr=False, eq=False)
-
-    @raw_headers.default
-    def _encoded(self) -> tuple[tuple[bytes, bytes], ...]:
-        return tuple([(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers])
+    raw_headers: tuple[tuple[bytes, bytes], ...] = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(_encoded_headers, takes_self=True)
+    )
 
 
 def json_reply(code: int, /, *headers: tuple[str, str], **payload: str) -> WebhookReply:
