@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, select, text, update
 
 from pidj_async.errors import ConfigurationError, StoreError
 from pidj_async.store import Store, schema
-from pidj_async.store.engine import take_ids
+from pidj_async.store.engine import insert_rows, take_ids
 from pidj_async.store.schema import suppressions
 
 if TYPE_CHECKING:
@@ -133,6 +133,48 @@ async def test_ids_are_never_given_twice(store_url: str) -> None:
 
     async with Store(store_url) as store:
         assert await store.write(twice) == [1, 2, 3, 4, 5]
+
+
+async def test_rows_are_inserted_many_at_a_time(store_url: str) -> None:
+    """More than fit into one statement, each value of its type, and nothing else than `Table.insert` would write."""
+    columns = (
+        "id",
+        "received_at",
+        "name",
+        "order_key",
+        "body",
+        "headers",
+        "fingerprint",
+        "state",
+        "attempts",
+        "due_at",
+    )
+    rows = [
+        (number, 2**60 + number, "Zoë '?%s:x", None if number % 2 else "+1", b"\0\xff" * number, "{}", "", "x", 0, -1)
+        for number in range(1, 151)
+    ]
+    with_fence = [(*row, 7) for row in rows]
+
+    def stored(connection: Connection) -> list[tuple[object, ...]]:
+        found = connection.execute(select(schema.events).order_by(schema.events.c.id)).all()
+        return [tuple(bytes(value) if isinstance(value, memoryview) else value for value in row) for row in found]
+
+    def many(connection: Connection) -> list[tuple[object, ...]]:
+        insert_rows(connection, schema.events, (*columns, "fence"), with_fence)
+        written = stored(connection)
+        connection.execute(schema.events.delete())
+        return written
+
+    def usual(connection: Connection) -> list[tuple[object, ...]]:
+        values = [dict(zip((*columns, "fence"), row, strict=True)) for row in with_fence]
+        connection.execute(schema.events.insert(), values)
+        return stored(connection)
+
+    async with Store(store_url) as store:
+        expected = await store.write(usual)
+        await store.write(lambda connection: connection.execute(schema.events.delete()))
+        actual = await store.write(many)
+    assert (150, expected) == (len(expected), actual)
 
 
 async def test_times_of_both_databases_are_microseconds(store_url: str) -> None:
