@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ASGIApp", "asgi_app", "asgi_lifespan", "asgi_request"]
 
-_REMEMBERED: Final = 1_024
-"""Heads, each of about 2,000 bytes: they differ by the length of the body."""
+_REMEMBERED: Final = 512
+"""Heads, each of about 2,000 bytes: those of one sender differ by the length of the body."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
