@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"may be repeated; {'; '.join(CONTENDERS)}",
     )
+    parser.add_argument(
+        "--distinct-heads", action="store_true", help="ingest: each request has a header of its own, as behind a proxy"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
     return parser
 
@@ -83,7 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.ingest import IngestOptions, measure_ingest, report_ingest  # noqa: PLC0415  as above
 
         ingest = IngestOptions()
-        ingest = attrs.evolve(ingest, seconds=given.seconds or ingest.seconds, rounds=given.rounds or ingest.rounds)
+        ingest = attrs.evolve(
+            ingest,
+            seconds=given.seconds or ingest.seconds,
+            rounds=given.rounds or ingest.rounds,
+            distinct_heads=given.distinct_heads,
+        )
         ingested = measure_ingest(ingest)
         print(report_ingest(ingest, ingested))
         _write(given.json, attrs.asdict(ingested))

@@ -43,6 +43,7 @@ class IngestOptions:
     rate: float = 300.0
     seconds: float = 3.0
     rounds: int = 5
+    distinct_heads: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +121,7 @@ def _measure_one(options: IngestOptions, server: str, number: int, file: Path) -
             rate=options.rate,
             first=0,
             core=client_core,
+            distinct_heads=options.distinct_heads,
         )
         paced = _perform(load)
         sent = paced.warm_up + paced.posts
@@ -225,9 +227,10 @@ def report_ingest(options: IngestOptions, figures: IngestFigures) -> str:
     """The table, and how it stands against the targets."""
     medians = {server: _Medians(figures, server) for server in SERVERS}
     pace = f"{options.rate:g}/s"
+    heads = "; each request with a header of its own" if options.distinct_heads else ""
     lines = [
         _environment(figures.commit),
-        f"Medians of {options.rounds} rounds of {options.seconds:g} s each; {options.connections} connections.",
+        f"Medians of {options.rounds} rounds of {options.seconds:g} s each; {options.connections} connections{heads}.",
         "",
         f"| server | posts/s | x bare | lowest-highest | CPU us | p99 ms | {pace}: p50 | p99 | worst | handled |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",

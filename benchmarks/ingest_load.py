@@ -43,6 +43,7 @@ TIME_LIMIT: Final = 60.0
 _WARM_UP: Final = 200
 _AUTHORIZATION: Final = "Basic " + base64.b64encode(f"pidj:{TOKEN}".encode()).decode()
 _OK: Final = b"HTTP/1.1 200 "
+_TRACE: Final = b"T" * 32
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +57,7 @@ class Load:
         rate: How many posts a second; ``None`` for as many as the connections take.
         first: The number of the first post. No two posts to a server may have the same, or they would be duplicates.
         core: The core to run on.
+        distinct_heads: Give each request a header of its own, as proxies do that trace requests.
     """
 
     port: int
@@ -64,6 +66,7 @@ class Load:
     rate: float | None
     first: int
     core: int | None = None
+    distinct_heads: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -96,10 +99,12 @@ class Posts:
 
     Args:
         first: The number of the first one.
+        distinct_heads: Give each a header of its own.
     """
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, *, distinct_heads: bool = False) -> None:
         self._number = first
+        trace = f"X-Request-Id: {_TRACE.decode()}\r\n" if distinct_heads else ""
         payload = sample("text-received")
         payload["text"] |= {"message": "Text 0000000000", "phone_from": "PHONE"}
         payload["text"]["contact"]["phone"] = "PHONE"
@@ -108,7 +113,7 @@ class Posts:
         length = len(self._body) + 2 * (len(NUMBERS[0]) - len("PHONE"))
         self._head = (
             f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: GuzzleHttp/7\r\n"
-            f"Authorization: {_AUTHORIZATION}\r\nContent-Type: application/json\r\n"
+            f"Authorization: {_AUTHORIZATION}\r\nContent-Type: application/json\r\n{trace}"
             f"Content-Length: {length}\r\n\r\n"
         ).encode()
 
@@ -118,7 +123,9 @@ class Posts:
     def __next__(self) -> bytes:
         number, self._number = self._number, self._number + 1
         body = self._body.replace(b"0000000000", b"%010d" % number)
-        return self._head + body.replace(b"PHONE", NUMBERS[number % len(NUMBERS)].encode())
+        return self._head.replace(_TRACE, b"%032d" % number) + body.replace(
+            b"PHONE", NUMBERS[number % len(NUMBERS)].encode()
+        )
 
 
 class Connection(asyncio.Protocol):
@@ -288,7 +295,7 @@ def _percentile(ordered: list[float], part: float) -> float:
 async def perform(load: Load) -> Wave:
     """Open the connections, warm up, post."""
     async with asyncio.timeout(TIME_LIMIT + load.seconds), connected(load) as connections:
-        requests = Posts(load.first)
+        requests = Posts(load.first, distinct_heads=load.distinct_heads)
         warm_up = await saturate(connections, requests, until=time.perf_counter() + TIME_LIMIT, most=_WARM_UP)
         start = time.perf_counter()
         if load.rate is None:

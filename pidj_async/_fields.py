@@ -67,7 +67,7 @@ Role = Literal["admin", "manager", "agent"]
 """What a user may do. The vendor assigns only these three through the API."""
 
 _USER_INFO = re.compile(r"//.*@")
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 _TAG = re.compile(r"<((?:[/!?]?[A-Za-z]|!--)[A-Za-z]*)[^<>]*>")  # "a < b" is none: HTML allows no space there
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")
 _ZIP = re.compile(r"[0-9]{5}(?:-[0-9]{4})?\Z")
@@ -170,7 +170,7 @@ class PhoneNumberKind(Kind):
 
     def check(self, name: str, value: Any) -> Any:
         value = super().check(name, value)
-        if not _E164.match(value):
+        if not E164.match(value):
             msg = "must be in E.164 format: a plus, the country code and the number, such as +18885552222"
             raise InvalidRequestError(name, msg, value=self.show(value))
         return value

@@ -23,7 +23,7 @@ import anyio.to_thread
 import attrs
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select, tuple_
 
-from pidj_async._fields import IdKind, PhoneNumberKind
+from pidj_async._fields import E164, IdKind, PhoneNumberKind
 from pidj_async._masking import mask_phone_number
 from pidj_async.errors import InvalidRequestError
 from pidj_async.store.engine import Purpose, exclusively, insert_if_new
@@ -220,6 +220,8 @@ def readable_number(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if E164.match(text):
+        return text  # as Pidj promises
     bare = _PUNCTUATION.sub("", text)
     if match := _NORTH_AMERICAN.match(bare):
         bare = f"+1{match[1]}"

@@ -45,6 +45,15 @@ def test_no_two_posts_are_alike() -> None:
     assert [NUMBERS[998], NUMBERS[999], NUMBERS[0], NUMBERS[1]] == [text.phone_number for text in texts]
 
 
+@pytest.mark.parametrize(("distinct", "different"), [(False, 1), (True, 4)])
+def test_heads_are_alike_unless_told_otherwise(*, distinct: bool, different: int) -> None:
+    """A header of its own for each request is what a proxy that traces adds; the receiver takes either."""
+    requests = [request_of(post) for post in islice(Posts(998, distinct_heads=distinct), 4)]
+    assert different == len({request.headers for request in requests})
+    receiver = Receiver(Dispatcher(), secret=TOKEN, path=WEBHOOK_PATH)
+    assert [None] * 4 == [receiver.check(request) for request in requests]
+
+
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 

@@ -1,15 +1,16 @@
-"""A deadline ends a block without an error, and swallows nobody else's cancellation."""
+"""A deadline ends a block or a coroutine without an error, and swallows nobody else's cancellation."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from pidj_async._deadline import deadline_after
+from pidj_async._deadline import deadline_after, within
 
 pytestmark = pytest.mark.anyio
 
@@ -102,3 +103,151 @@ async def test_it_works_within_asyncios_own(anyio_backend: str) -> None:  # noqa
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await block()
+
+
+# --- a coroutine that may not need a timer ------------------------------------------------------------------------
+
+
+async def at_once(result: str) -> str:
+    return result
+
+
+async def after(seconds: float, result: str) -> str:
+    await anyio.sleep(seconds)
+    await anyio.lowlevel.checkpoint()
+    return result
+
+
+@pytest.mark.parametrize("seconds", [10, None])
+async def test_what_is_in_time_is_returned(seconds: float | None) -> None:
+    """Whether it has to wait or not, and however often."""
+    assert "now" == await within(seconds, at_once("now"))
+    assert "soon" == await within(seconds, after(0.01, "soon"))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nothing_to_wait_for_is_no_timer(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """Timers are what this is there to save."""
+    loop = asyncio.get_running_loop()
+    set_for: list[float] = []
+    call_at = loop.call_at
+
+    def count(when: float, *rest: Any, **more: Any) -> Any:
+        set_for.append(when)
+        return call_at(when, *rest, **more)
+
+    monkeypatch.setattr(loop, "call_at", count)
+    await within(10, at_once("now"))
+    assert [] == set_for
+    await within(10, asyncio.sleep(0))
+    assert 1 == len(set_for)
+
+
+async def test_what_takes_too_long_is_cancelled() -> None:
+    """It is told, and can clean up; what comes after goes on, and can be awaited as ever."""
+    cleaned = False
+
+    async def work() -> str:
+        nonlocal cleaned
+        try:
+            return await after(10, "late")
+        finally:
+            cleaned = True
+
+    assert await within(0.01, work()) is None
+    await anyio.lowlevel.checkpoint()
+    assert cleaned
+
+
+async def test_work_in_time_is_left_alone() -> None:
+    """The timer goes with the work: it does not strike later."""
+    await within(0.02, after(0.001, "soon"))
+    await anyio.sleep(0.04)
+
+
+async def test_errors_of_the_work_pass() -> None:
+    """Those from before it had to wait, and those from after."""
+
+    async def fail(seconds: float) -> None:
+        if seconds:
+            await anyio.sleep(seconds)
+        raise KeyError
+
+    for seconds in (0, 0.001):
+        with pytest.raises(KeyError):
+            await within(10, fail(seconds))
+
+
+async def test_work_may_handle_what_it_waits_for() -> None:
+    """An error that its own waiting raises reaches the work first, as it does with a plain ``await``."""
+
+    async def work() -> str:
+        with anyio.move_on_after(0.001):
+            await anyio.sleep(10)
+        try:
+            with anyio.fail_after(0.001):
+                await anyio.sleep(10)
+        except TimeoutError:
+            return "handled"
+        return "never"
+
+    assert "handled" == await within(10, work())
+
+
+async def test_work_may_have_tasks_of_its_own() -> None:
+    """A task group inside, as frameworks put one around what they read from."""
+
+    async def work() -> list[str]:
+        done: list[str] = []
+
+        async def one(name: str) -> None:
+            done.append(await after(0.001, name))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(one, "a")
+            group.start_soon(one, "b")
+        return sorted(done)
+
+    assert ["a", "b"] == await within(10, work())
+
+    async def for_ever() -> str:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever)
+        return "never"
+
+    assert await within(0.01, for_ever()) is None
+
+
+async def test_a_cancellation_from_outside_reaches_the_work() -> None:
+    """And it ends what is around it, too."""
+    seen = []
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            seen.append("work")
+
+    with anyio.move_on_after(0.01) as outer:
+        await within(10, work())
+        seen.append("never")
+    assert (True, ["work"]) == (outer.cancelled_caught, seen)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_asyncios_own_timeouts_reach_the_work(anyio_backend: str) -> None:  # noqa: ARG001
+    """wait_for and timeout raise their own TimeoutError, and task.cancel() cancels."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(within(10, after(10, "late")), 0.01)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await within(10, after(10, "late"))
+
+    async def waits() -> str | None:
+        return await within(10, after(10, "late"))
+
+    task = asyncio.create_task(waits())
+    await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -158,6 +158,20 @@ def _retry(**given: Any) -> None:
     _again(state="dead", **given)
 
 
+def _prune(*, store_url: str | None, before: datetime, yes: bool) -> None:
+    async def prune(store: Store) -> int:
+        return await _inbox_of(store).prune(before=before, dry_run=not yes)
+
+    count = run_on_store(store_url, prune)
+    if as_json():
+        from pidj_async.cli.output import write_json  # noqa: PLC0415  `pidj --help` shows no results
+
+        write_json({"count": count, "deleted": yes, "before": before.isoformat()})
+    else:
+        events = "event" if count == 1 else "events"
+        click.echo(f"{count} {events} deleted." if yes else f"{count} {events} would be deleted; say --yes to do it.")
+
+
 # --- the commands -------------------------------------------------------------------------------------------------
 
 
@@ -187,8 +201,11 @@ def _paging() -> list[click.Parameter]:
     ]
 
 
-def _command(name: str, callback: Callable[..., None], help: str, *params: click.Parameter) -> click.Command:
-    shared = [store_option(), unmask_option(), *shared_options(before_command=False, connection=False)]
+def _command(
+    name: str, callback: Callable[..., None], help: str, *params: click.Parameter, shows_events: bool = True
+) -> click.Command:
+    unmask = [unmask_option()] if shows_events else []
+    shared = [store_option(), *unmask, *shared_options(before_command=False, connection=False)]
     return click.Command(name, callback=callback, help=help, params=[*params, *shared])
 
 
@@ -197,7 +214,7 @@ _DRY_RUN = click.Option(["--dry-run"], is_flag=True, help="Only show which.")
 
 inbox = click.Group(
     "inbox",
-    short_help="list, show, replay, dead, retry",
+    short_help="list, show, replay, dead, retry, prune",
     help="The events that came, and what became of them.",
     commands=[
         _command("list", _list, "List events, the newest first.", *_filters(state=True), *_paging()),
@@ -224,6 +241,20 @@ inbox = click.Group(
             _IDS,
             *_filters(state=False),
             _DRY_RUN,
+        ),
+        _command(
+            "prune",
+            _prune,
+            "Delete old events that have been handled or skipped. All others stay.\n\n"
+            "Without --yes, it only says how many there are.",
+            click.Option(
+                ["--older-than", "before"],
+                type=Moment(),
+                required=True,
+                help="Events that came before then: 90d for ninety days ago (s, m, h, d, w), or 2026-01-31T18:00.",
+            ),
+            click.Option(["--yes"], is_flag=True, help="Delete them."),
+            shows_events=False,
         ),
     ],
 )

@@ -14,8 +14,10 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 def _lower_names(headers: Headers) -> tuple[tuple[str, str], ...]:
-    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
-    return tuple((name.lower(), value) for name, value in pairs)
+    # The usual type first: asking a list whether it is a Mapping takes longer than all the rest.
+    several = isinstance(headers, (list, tuple)) or not isinstance(headers, Mapping)
+    pairs = cast("Iterable[tuple[str, str]]", headers if several else cast("Mapping[str, str]", headers).items())
+    return tuple([(name.lower(), value) for name, value in pairs])
 
 
 @attrs.frozen(kw_only=True)
@@ -47,7 +49,14 @@ class WebhookRequest:
         Args:
             name: The header's name, in lower case.
         """
-        return next((value for each, value in self.headers if each == name), "")
+        for each, value in self.headers:
+            if each == name:
+                return value
+        return ""
+
+
+def _encoded_headers(reply: WebhookReply) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple([(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers])
 
 
 @attrs.frozen(kw_only=True)
@@ -58,11 +67,15 @@ class WebhookReply:
         status: The HTTP status.
         headers: Names in lower case with their values.
         body: A small JSON object.
+        raw_headers: The headers as ASGI wants them.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    raw_headers: tuple[tuple[bytes, bytes], ...] = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(_encoded_headers, takes_self=True)
+    )
 
 
 def json_reply(code: int, /, *headers: tuple[str, str], **payload: str) -> WebhookReply:

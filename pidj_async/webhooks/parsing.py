@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import attrs
 
 from pidj_async.errors import InvalidPayloadError
-from pidj_async.webhooks.events import EVENT_TYPES, KIND, WIRE, Event, UnknownEvent
+from pidj_async.webhooks.events import EVENT_TYPES, KIND, WIRE, Event, InferredEvent, UnknownEvent
 
 if TYPE_CHECKING:
     from pidj_async.webhooks._documented import Documented
 
-__all__ = ["MAX_DEPTH", "MAX_DIGITS", "decode", "parse_event", "read_event"]
+__all__ = ["MAX_DEPTH", "MAX_DIGITS", "decode", "is_documented", "parse_event", "read_event"]
 
 MAX_DEPTH: Final = 100
 """How deep a body may be nested. Pidj's own go three deep. Said here because Python's own limit depends on how deep
@@ -73,6 +73,14 @@ def parse_event(body: bytes | bytearray | memoryview | str) -> Event:
         except _another_shape:
             pass  # and not ``decode`` here, or else this error, which may quote the body, would be the context of ours
     return read_event(decode(body))
+
+
+def is_documented(event: Event) -> bool:
+    """Say whether it is certain, without looking, that an event's body had no field that its class has no name for.
+
+    The quick way takes none but in an interaction, whose fields nobody knows. Only its events keep their bodies.
+    """
+    return hasattr(event, "_body") and not (isinstance(event, InferredEvent) and event.interaction is not None)
 
 
 def decode(body: bytes | bytearray | memoryview | str) -> dict[str, Any]:

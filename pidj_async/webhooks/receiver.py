@@ -285,50 +285,52 @@ class Receiver:
         Returns:
             The reply, after all handlers have run; or, with an inbox, after the event has been stored.
         """
-        return self._answer(self._refusal(request) or await self._handle(request))
+        return self.check(request) or await self.receive_checked(request, request.body)
 
-    async def receive_checked(self, request: WebhookRequest) -> WebhookReply:
+    async def receive_checked(self, request: WebhookRequest, body: bytes) -> WebhookReply:
         """Have the event of a request handled that `check` has let through; for adapters, which call that first.
 
         Args:
-            request: The same request, with its body.
+            request: The same request.
+            body: What was read of its body since then: all of it.
 
         Returns:
             As `receive` does.
         """
-        return self._answer(await self._handle(request))
-
-    async def _handle(self, request: WebhookRequest) -> WebhookReply:
-        body = request.body
         if len(body) > self.max_body_bytes:
-            return _too_large(self.max_body_bytes)
+            return self.body_too_large()
         try:
             event = parse_event(body)
         except InvalidPayloadError as error:
-            return json_reply(400, error=str(error))
+            return self._answer(json_reply(400, error=str(error)))
         self._shapes.add(event)
         if event.name in EVENT_TYPES:
             self._events[event.name] = self._events.get(event.name, 0) + 1
-        if self.inbox is not None:
-            return await self._store(self.inbox, request, event)
+        if self.inbox is None:
+            return self._answer(await self._dispatch(event))
+        self._warn_if_nothing_handles()
+        try:
+            # Nothing between here and the inbox: of all that waits for the disk there is one for each connection.
+            await self.inbox.put(body, headers=kept_headers(request), event=event)
+        except PidjError as error:
+            logger.error("a webhook could not be stored: %s", error)  # noqa: TRY400  the cause may quote the body
+            again = ("retry-after", str(self.inbox.retry_after))
+            return self._answer(json_reply(503, again, error="the event could not be stored"))
+        return self._answer(_STORED)
+
+    async def _dispatch(self, event: Event) -> WebhookReply:
         report = await self.dispatcher.dispatch(event)
         if not report.handled:
             self._unhandled += 1
-        return json_reply(200, status="received") if report.ok else json_reply(500, error="a handler failed")
+        return _RECEIVED if report.ok else json_reply(500, error="a handler failed")
 
-    async def _store(self, inbox: Inbox, request: WebhookRequest, event: Event) -> WebhookReply:
+    def _warn_if_nothing_handles(self) -> None:
         if self._run_inbox and not self._handling:
             self._handling = True  # said once
             logger.warning(
                 "events are being stored, and nothing here handles them: the application around this receiver must "
                 "open receiver.lifespan(); or say run_inbox=False, if another process runs the inbox"
             )
-        try:
-            await inbox.put(request.body, headers=kept_headers(request), event=event)
-        except PidjError as error:
-            logger.error("a webhook could not be stored: %s", error)  # noqa: TRY400  the cause may quote the body
-            return json_reply(503, ("retry-after", str(inbox.retry_after)), error="the event could not be stored")
-        return json_reply(200, status="stored")
 
     def _refusal(self, request: WebhookRequest) -> WebhookReply | None:  # noqa: PLR0911  # the table, row by row
         if self._path is not None and not _is_under(request.path, self._path, self._guard.segments):
@@ -356,6 +358,8 @@ class Receiver:
         return reply
 
 
+_RECEIVED: Final = json_reply(200, status="received")
+_STORED: Final = json_reply(200, status="stored")
 _FORBIDDEN: Final = "this address may not post webhooks"
 _UNAUTHORIZED: Final = "the secret is missing or wrong; it goes into the webhook URL, for instance https://pidj:SECRET@example.org/webhooks"
 
@@ -373,6 +377,8 @@ def _is_under(path: str, mount: str, segments: int) -> bool:
 
 
 def _may_be_json(content_type: str) -> bool:
+    if content_type in _JSON_TYPES:
+        return True
     essence = content_type.partition(";")[0].strip().lower()
     return essence in _JSON_TYPES or essence.endswith("+json")
 

@@ -8,7 +8,6 @@ value, and never more than a fixed number of different ones, since anybody who m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from functools import cache
 from typing import Final, TypeVar
 
@@ -16,7 +15,7 @@ import attrs
 
 from pidj_async._masking import mask_phone_numbers_in
 from pidj_async.webhooks.events import KIND, Contact, Event, Group, Interaction, Text, UnknownEvent, show_name
-from pidj_async.webhooks.parsing import json_type
+from pidj_async.webhooks.parsing import is_documented, json_type
 
 __all__ = ["EventShape", "FieldShape", "ShapeLog", "Shapes", "unnamed_fields"]
 
@@ -89,12 +88,16 @@ class ShapeLog:
 
     def add(self, event: Event) -> None:
         """Count what is new in an event."""
+        unnamed = unnamed_fields(event)
+        unknown = isinstance(event, UnknownEvent)
+        if not unnamed and not unknown:
+            return
         name = _cut(event.name)
-        if isinstance(event, UnknownEvent):
+        if unknown:
             if name not in self._events and len(self._events) < self._limit:
                 logger.warning("webhook event %s is unknown to this version", show_name(name))
             self._count(self._events, name)
-        for path, value in unnamed_fields(event):
+        for path, value in unnamed:
             self._count(self._fields, (name, _cut(path), json_type(value)))
 
     def snapshot(self) -> Shapes:
@@ -115,33 +118,37 @@ class ShapeLog:
             self._overflow += 1
 
 
-def unnamed_fields(event: Event) -> Iterator[tuple[str, object]]:
+def unnamed_fields(event: Event) -> list[tuple[str, object]]:
     """Find every field of an event, at every level, that its class has no name for.
 
     Args:
         event: The event.
 
-    Yields:
-        The field's path and its value.
+    Returns:
+        Each field's path and its value. Nearly every event has none.
     """
-    yield from _unnamed(event, "")
+    found: list[tuple[str, object]] = []
+    if not is_documented(event):
+        _gather(event, "", found)
+    return found
 
 
-def _unnamed(value: Event | Text | Interaction | Contact | Group, prefix: str) -> Iterator[tuple[str, object]]:
-    for key, found in value.extra.items():
-        yield prefix + key, found
+def _gather(value: Event | Text | Interaction | Contact | Group, prefix: str, found: list[tuple[str, object]]) -> None:
+    if value.extra:
+        found += [(prefix + key, unnamed) for key, unnamed in value.extra.items()]
     cls: type = type(value)
-    for name in _nested(cls):
+    for name, path in _nested(cls):
         nested = getattr(value, name)
         if nested is not None:
-            yield from _unnamed(nested, f"{prefix}{name}.")
+            _gather(nested, prefix + path, found)
 
 
 @cache
-def _nested(cls: type) -> tuple[str, ...]:
-    """List the attributes that are objects on the wire."""
+def _nested(cls: type) -> tuple[tuple[str, str], ...]:
+    """List the attributes that are objects on the wire, and how the paths of what is in them begin."""
     plain = (str, tuple)
-    return tuple(field.name for field in attrs.fields(cls) if field.metadata.get(KIND, str) not in plain)
+    fields = (field.name for field in attrs.fields(cls) if field.metadata.get(KIND, str) not in plain)
+    return tuple((name, f"{name}.") for name in fields)
 
 
 def _most_frequent(counts: dict[_K, int]) -> list[tuple[_K, int]]:

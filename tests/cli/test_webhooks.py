@@ -383,6 +383,24 @@ def test_retry_takes_up_the_dead_only(inbox: Callable[..., Result]) -> None:
     assert [] == listed(inbox("inbox", "dead", "--json"))
 
 
+def test_prune_deletes_old_events_if_told_so(inbox: Callable[..., Result], on_inbox: OnInbox) -> None:
+    """Only what has been handled, and only with ``--yes``; the dead and the pending stay."""
+    assert "0 events would be deleted; say --yes to do it.\n" == inbox("inbox", "prune", "--older-than", "1h").stdout
+    assert "3 events would be deleted; say --yes to do it.\n" == inbox("inbox", "prune", "--older-than", "0s").stdout
+    assert 5 == len(listed(inbox("inbox", "list", "--json")))
+    done = json.loads(inbox("inbox", "prune", "--older-than", "0s", "--yes", "--json").stdout)
+    assert (3, True) == (done["count"], done["deleted"])
+    assert [5, 2] == listed(inbox("inbox", "list", "--json"))
+    assert "0 events deleted.\n" == inbox("inbox", "prune", "--older-than", "0s", "--yes").stdout
+    assert {"dead": 1, "pending": 1} == {state: n for state, n in on_inbox(Inbox.counts).items() if n}
+
+
+def test_prune_wants_to_know_how_old(inbox: Callable[..., Result]) -> None:
+    """There is no age at which events are worth nothing to everybody."""
+    result = inbox("inbox", "prune", "--yes")
+    assert (2, True) == (result.exit_code, "--older-than" in result.stderr)
+
+
 def test_shapes_shows_what_has_no_name(inbox: Callable[..., Result]) -> None:
     """Events and fields with their counts, and never a value."""
     found = json.loads(inbox("shapes", "--json").stdout)

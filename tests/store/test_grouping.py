@@ -58,6 +58,23 @@ async def test_whoever_comes_during_a_commit_joins_the_next() -> None:
     assert results == {item: item * 10 for item in range(6)}
 
 
+async def test_who_has_come_already_is_taken_along() -> None:
+    """Those whom the event loop gets round to in the same turn, and in the next, are in the first commit."""
+    disk = Disk()
+    disk.go.set()
+    group_commit = GroupCommit(disk.commit)
+
+    async def add_in_the_next_turn(item: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        await group_commit.add(item)
+
+    async with anyio.create_task_group() as group:
+        for item in (0, 1):
+            group.start_soon(group_commit.add, item)
+            group.start_soon(add_in_the_next_turn, item + 2)
+    assert [[0, 1, 2, 3]] == [sorted(batch) for batch in disk.batches]
+
+
 async def test_an_error_reaches_all_of_a_batch_and_ends_with_it() -> None:
     """Each gets an error of its own, and the next batch is a new try."""
     disk = Disk()

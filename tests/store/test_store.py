@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, inspect, select, text, update
 
 from pidj_async.errors import ConfigurationError, StoreError
 from pidj_async.store import Store, schema
-from pidj_async.store.engine import take_ids
+from pidj_async.store.engine import insert_rows, take_ids
 from pidj_async.store.schema import suppressions
 
 if TYPE_CHECKING:
@@ -92,6 +92,27 @@ async def test_tables_of_a_newer_version_are_refused(store_url: str) -> None:
         await Store(store_url, create=False).open()
 
 
+async def test_tables_of_the_first_version_are_brought_up_to_date(store_url: str) -> None:
+    """Its index on fingerprints goes; what is stored stays."""
+
+    def make_old(connection: Connection) -> None:
+        put(connection)
+        connection.execute(text("CREATE INDEX pidj_events_fingerprint ON pidj_events (fingerprint, received_at)"))
+        connection.execute(update(schema.meta).values(value="1"))
+
+    def indexes(connection: Connection) -> list[str]:
+        return sorted(str(index["name"]) for index in inspect(connection).get_indexes("pidj_events"))
+
+    async with Store(store_url) as store:
+        await store.write(make_old)
+    with pytest.raises(ConfigurationError, match="has tables of version 1, this package needs"):
+        await Store(store_url, create=False).open()
+    async with Store(store_url) as store:
+        assert await store.read(numbers) == ["+18885553333"]
+        assert await store.read(schema.version_of) == schema.VERSION
+        assert await store.read(indexes) == ["pidj_events_due", "pidj_events_order"]
+
+
 async def test_without_create_an_empty_database_is_refused(store_url: str) -> None:
     """And it stays empty."""
     for _ in range(2):
@@ -112,6 +133,48 @@ async def test_ids_are_never_given_twice(store_url: str) -> None:
 
     async with Store(store_url) as store:
         assert await store.write(twice) == [1, 2, 3, 4, 5]
+
+
+async def test_rows_are_inserted_many_at_a_time(store_url: str) -> None:
+    """More than fit into one statement, each value of its type, and nothing else than `Table.insert` would write."""
+    columns = (
+        "id",
+        "received_at",
+        "name",
+        "order_key",
+        "body",
+        "headers",
+        "fingerprint",
+        "state",
+        "attempts",
+        "due_at",
+    )
+    rows = [
+        (number, 2**60 + number, "Zoë '?%s:x", None if number % 2 else "+1", b"\0\xff" * number, "{}", "", "x", 0, -1)
+        for number in range(1, 151)
+    ]
+    with_fence = [(*row, 7) for row in rows]
+
+    def stored(connection: Connection) -> list[tuple[object, ...]]:
+        found = connection.execute(select(schema.events).order_by(schema.events.c.id)).all()
+        return [tuple(bytes(value) if isinstance(value, memoryview) else value for value in row) for row in found]
+
+    def many(connection: Connection) -> list[tuple[object, ...]]:
+        insert_rows(connection, schema.events, (*columns, "fence"), with_fence)
+        written = stored(connection)
+        connection.execute(schema.events.delete())
+        return written
+
+    def usual(connection: Connection) -> list[tuple[object, ...]]:
+        values = [dict(zip((*columns, "fence"), row, strict=True)) for row in with_fence]
+        connection.execute(schema.events.insert(), values)
+        return stored(connection)
+
+    async with Store(store_url) as store:
+        expected = await store.write(usual)
+        await store.write(lambda connection: connection.execute(schema.events.delete()))
+        actual = await store.write(many)
+    assert (150, expected) == (len(expected), actual)
 
 
 async def test_times_of_both_databases_are_microseconds(store_url: str) -> None:

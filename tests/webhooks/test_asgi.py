@@ -22,8 +22,17 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from pidj_async.webhooks import Dispatcher, Event, OptedOut, Receiver, TextReceived, sample
-from pidj_async.webhooks.adapters import _reading
+from pidj_async.webhooks import (
+    Dispatcher,
+    Event,
+    OptedOut,
+    Receiver,
+    TextReceived,
+    WebhookReply,
+    WebhookRequest,
+    sample,
+)
+from pidj_async.webhooks.adapters import _reading, asgi
 
 from .strategies import mutate
 
@@ -127,6 +136,68 @@ async def test_a_stranger_is_refused_before_the_body_is_read(dispatcher: Dispatc
     assert await exchange.run() == 401
     assert exchange.asked_before_answer == 0
     assert exchange.headers[b"connection"] == b"close"
+
+
+@pytest.mark.anyio
+async def test_a_head_that_is_known_lets_nobody_else_in(dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """Whoever was let in is let in again; what differs in one place is judged anew, each time, and counted."""
+    receiver = Receiver(dispatcher, secret=SECRET, allow_from="203.0.113.0/24")
+    app = receiver.asgi()
+    good: dict[str, Any] = {"client": ("203.0.113.9", 1), "headers": [(b"content-type", b"application/json")]}
+    bad: list[dict[str, Any]] = [
+        {"client": ("198.51.100.1", 1)},
+        {"client": None},
+        {"path": f"/{SECRET}x"},
+        {"path": "/", "query_string": b"secret=guess"},
+        {"headers": [(b"content-type", b"text/html")]},
+        {"headers": [(b"authorization", b"Basic cGlkajpndWVzcw==")], "path": "/"},
+        {"method": "PUT"},
+    ]
+    each = ({}, *bad, {"client": ("203.0.113.9", 2)})
+    statuses = [await Exchange(app, part(BODY), **good | changes).run() for _ in range(2) for changes in each]
+    assert [200, 403, 403, 401, 401, 415, 401, 405, 200] * 2 == statuses
+    assert {200: 4, 401: 6, 403: 4, 405: 2, 415: 2} == receiver.stats.replies
+    assert 4 == len(seen)
+
+
+@pytest.mark.anyio
+async def test_only_who_was_let_in_is_remembered(dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender's head is judged once; strangers cannot fill the memory, and no more than a fixed number is in it."""
+    monkeypatch.setattr(asgi, "_REMEMBERED", 2)
+    receiver = Receiver(dispatcher, secret=SECRET)
+    judged: list[str] = []
+    check = receiver.check
+
+    def spy(request: WebhookRequest) -> WebhookReply | None:
+        judged.append(request.header("x-number"))
+        return check(request)
+
+    monkeypatch.setattr(receiver, "check", spy)
+    app = receiver.asgi()
+    for number, path in (
+        (b"1", f"/{SECRET}"),
+        (b"2", "/guess"),
+        (b"3", "/guess"),
+        (b"2", "/guess"),
+        (b"1", f"/{SECRET}"),
+    ):
+        await Exchange(app, part(BODY), path=path, headers=[(b"x-number", number)]).run()
+    assert ["1", "2", "3", "2"] == judged
+    judged.clear()
+    for number in (b"4", b"5", b"6", b"4"):
+        assert 200 == await Exchange(app, part(BODY), headers=[(b"x-number", number)]).run()
+    assert ["4", "5", "6", "4"] == judged
+
+
+@pytest.mark.anyio
+async def test_the_bodies_of_one_head_are_not_mixed_up(dispatcher: Dispatcher, seen: list[Event]) -> None:
+    """What is remembered is a head: each request has the body that came with it, also when many are under way."""
+    app = Receiver(dispatcher, secret=SECRET).asgi()
+    bodies = [json.dumps(sample("opt-out", contact={"external_id": str(number)})).encode() for number in range(20)]
+    async with anyio.create_task_group() as group:
+        for body in bodies:
+            group.start_soon(Exchange(app, part(body[:9], more=True), part(body[9:])).run)
+    assert sorted(map(str, range(20))) == sorted(event.raw["contact"]["external_id"] for event in seen)
 
 
 @pytest.mark.anyio

@@ -28,6 +28,7 @@ from pidj_async.webhooks import (
     sample,
 )
 from pidj_async.webhooks.inbox import STATES
+from pidj_async.webhooks.inbox import inbox as inbox_module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -782,10 +783,34 @@ async def test_pruning_deletes_only_what_is_done_with(store: Store, clock: Clock
     clock.pass_(60)
     await inbox.put(body("opt-in"))
     limit = datetime.fromtimestamp(clock.now / 1e6, UTC)
-    assert await inbox.prune(before=limit) == 1
+    assert [1, 1] == [await inbox.prune(before=limit, dry_run=True) for _ in range(2)]
+    assert [1, 0] == [await inbox.prune(before=limit) for _ in range(2)]
     assert await states(inbox) == {"dead": 1, "pending": 2}
     with pytest.raises(InvalidRequestError, match="time zone"):
         await inbox.prune(before=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+async def test_pruning_leaves_room_for_what_comes_meanwhile(
+    store: Store, clock: Clock, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many are deleted a few at a time, all of them in the end."""
+    monkeypatch.setattr(inbox_module, "_PRUNED_AT_ONCE", 2)
+    inbox = Inbox(store)
+    for _ in range(5):
+        await inbox.put(body("opt-in"))
+    await inbox.drain(log.dispatcher)
+    clock.pass_(60)
+    commits = 0
+    write = store.write
+
+    async def count(work: Any) -> Any:
+        nonlocal commits
+        commits += 1
+        return await write(work)
+
+    monkeypatch.setattr(store, "write", count)
+    assert 5 == await inbox.prune(before=datetime.fromtimestamp(clock.now / 1e6, UTC))
+    assert (4, {}) == (commits, await states(inbox))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pidj_async.store import schema
 from pidj_async.store.engine import open_engine
 from pidj_async.store.schema import events
 from pidj_async.webhooks.inbox import table
+from pidj_async.webhooks.inbox.duplicates import RecentBodies
 from pidj_async.webhooks.inbox.table import Lease, Settlement
 
 LEASE = 100
@@ -64,7 +65,9 @@ class Workers(RuleBasedStateMachine):
             table.Arrival(name="x", order_key=key, body=b"", headers="{}", fingerprint="", consent=None, shapes=())
             for key in keys
         ]
-        ids = self.transaction(lambda c: table.insert_arrivals(c, arrivals, now=self.now, window=0))
+        ids = self.transaction(
+            lambda c: table.insert_arrivals(c, arrivals, now=self.now, recent=RecentBodies(window=0))
+        )
         assert ids == list(range(len(self.keys) + 1, len(self.keys) + 1 + len(keys)))
         self.keys.update(zip(ids, keys, strict=True))
 

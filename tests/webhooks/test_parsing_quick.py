@@ -19,6 +19,7 @@ from pidj_async.webhooks import EVENT_TYPES, Contact, Event, Group, Interaction,
 from pidj_async.webhooks import parsing as parsing_module
 from pidj_async.webhooks._documented import ANOTHER_SHAPE, decode_documented
 from pidj_async.webhooks.parsing import decode, read_event
+from pidj_async.webhooks.shapes import unnamed_fields
 
 from .strategies import bodies, mutate
 
@@ -69,6 +70,9 @@ def check_both_ways(body: bytes | str) -> None:
         assert hash(expected) == hash(actual)
         assert json.dumps(expected.raw) == json.dumps(actual.raw)
         assert json.dumps(expected.extra) == json.dumps(actual.extra)
+        assert unnamed_fields(expected) == unnamed_fields(
+            actual
+        )  # which looks into the one, and need not into the other
 
 
 # --- which way ----------------------------------------------------------------------------------------------------

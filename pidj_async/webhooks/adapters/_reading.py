@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import attrs
 
+from pidj_async._deadline import within
 from pidj_async.webhooks.adapters.portal import receive_on_portal
 from pidj_async.webhooks.http import WebhookReply, WebhookRequest
 
 if TYPE_CHECKING:
     from pidj_async.webhooks.receiver import Receiver
 
-__all__ = ["PIECE_BYTES", "ClientGoneError", "answer", "answer_blocking", "linger"]
+__all__ = ["PIECE_BYTES", "ClientGoneError", "answer", "answer_blocking", "answer_checked", "linger"]
 
 PIECE_BYTES: Final = 65_536
 """How much is asked for at once."""
@@ -54,17 +55,30 @@ async def answer(receiver: Receiver, request: WebhookRequest, read: Read) -> tup
     refusal = receiver.check(request)
     if refusal is not None:
         return refusal, True
-    body = bytearray()
-    more = True
-    with anyio.move_on_after(receiver.body_timeout):
-        while more:
-            piece, more = await read()
-            body += piece
-            if len(body) > receiver.max_body_bytes:
-                return receiver.body_too_large(), more
-    if more:
+    return await answer_checked(receiver, request, read)
+
+
+async def answer_checked(receiver: Receiver, request: WebhookRequest, read: Read) -> tuple[WebhookReply, bool]:
+    """Go on where `answer` is when the receiver has let a request through."""
+    came = await within(receiver.body_timeout, _read_body(read, receiver.max_body_bytes))
+    if came is None:
         return receiver.body_too_slow(), True
-    return await receiver.receive_checked(attrs.evolve(request, body=bytes(body))), False
+    body, more = came
+    if len(body) > receiver.max_body_bytes:
+        return receiver.body_too_large(), more
+    return await receiver.receive_checked(request, body), False
+
+
+async def _read_body(read: Read, limit: int) -> tuple[bytes, bool]:
+    """Read a whole body, or a little more of it than the limit; and say whether more follows."""
+    piece, more = await read()
+    if not more:
+        return bytes(piece), False
+    body = bytearray(piece)
+    while more and len(body) <= limit:
+        piece, more = await read()
+        body += piece
+    return bytes(body), more
 
 
 async def linger(read: Read) -> None:

@@ -73,10 +73,11 @@ def consent_of(event: Event) -> Consent | None:
     Returns:
         Whose consent changes, and how; ``None`` if the event is not about that.
     """
+    if isinstance(event, TextReceived):
+        kind = keyword_of(event.message)
+        return kind and Consent(kind=kind, phone_number=readable_number(event.phone_number), source="text")
     if isinstance(event, OptedOut):
         return Consent(kind="opt-out", phone_number=readable_number(event.phone_number), source=event.name)
     if isinstance(event, OptedIn):
         return Consent(kind="opt-in", phone_number=readable_number(event.phone_number), source=event.name)
-    if isinstance(event, TextReceived) and (kind := keyword_of(event.message)):
-        return Consent(kind=kind, phone_number=readable_number(event.phone_number), source="text")
     return None

@@ -7,9 +7,9 @@ if its name looks harmless, and of the others nothing is kept of a value that ha
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote
 
@@ -37,26 +37,38 @@ def kept_headers(request: WebhookRequest) -> str:
     Returns:
         A JSON object, in ASCII.
     """
+    return _written(request.path, request.query, request.headers)
+
+
+@lru_cache(maxsize=256)
+def _written(path: str, query: str, headers: tuple[tuple[str, str], ...]) -> str:
+    # Remembered, because a sender's requests have the same headers again and again.
     kept: dict[str, str] = {}
-    parts: tuple[str, ...] | None = None
-    for name, value in request.headers[:_MAX_HEADERS]:
-        if _SECRET_NAME.search(name):
-            shown = REDACTED
-        else:
-            if parts is None:
-                parts = tuple(_parts(request))
-            shown = REDACTED if parts and _has_any(value, parts) else value[:_MAX_VALUE]
+    parts = _parts(path, query)
+    for name, value in headers[:_MAX_HEADERS]:
+        shown = REDACTED if _may_be_secret(name) or _has_any(value, parts) else value[:_MAX_VALUE]
         kept[name[:_MAX_VALUE]] = f"{kept[name]}, {shown}" if name in kept else shown
-    return json.dumps(kept)
+    # What `json.dumps` writes, in half the time: it is prepared for much more than texts.
+    return "{" + ", ".join([f"{_quoted(name)}: {_quoted(value)}" for name, value in kept.items()]) + "}"
 
 
-def _parts(request: WebhookRequest) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _may_be_secret(name: str) -> bool:
+    """Say whether a header's name does not look harmless."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def _parts(path: str, query: str) -> list[str]:
     """Find whatever of a URL may be the secret."""
-    for part in (*request.path.split("/"), *(value for _, value in parse_qsl(request.query[: _MAX_VALUE * 10]))):
-        if len(part) >= _SHORTEST_PART:
-            yield part
+    parts = path.split("/")
+    if query:
+        parts += [value for _, value in parse_qsl(query[: _MAX_VALUE * 10])]
+    return [part for part in parts if len(part) >= _SHORTEST_PART]
 
 
-def _has_any(value: str, parts: tuple[str, ...]) -> bool:
+def _has_any(value: str, parts: list[str]) -> bool:
     plain = unquote(value) if "%" in value else value
-    return any(part in value or part in plain for part in parts)
+    for part in parts:  # noqa: SIM110  a generator for each header costs more than the search
+        if part in value or part in plain:
+            return True
+    return False

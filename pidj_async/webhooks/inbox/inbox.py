@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +19,10 @@ from pidj_async.errors import ConfigurationError, InvalidRequestError, PidjError
 from pidj_async.store.engine import Purpose, exclusively
 from pidj_async.store.grouping import GroupCommit
 from pidj_async.suppressions import readable_number
-from pidj_async.webhooks.events import Event, UnknownEvent
+from pidj_async.webhooks.events import EVENT_TYPES, Event, UnknownEvent
 from pidj_async.webhooks.inbox import table
 from pidj_async.webhooks.inbox.consent import consent_of
+from pidj_async.webhooks.inbox.duplicates import RecentBodies
 from pidj_async.webhooks.inbox.records import STATES, InboxRecord, State
 from pidj_async.webhooks.inbox.worker import Worker, WorkerSettings
 from pidj_async.webhooks.parsing import json_type, parse_event
@@ -39,6 +40,7 @@ logger = logging.getLogger("pidj_async.webhooks")
 
 _MAX_EVENT_NAME: Final = 200
 _MAX_ORDER_KEY: Final = 80
+_PRUNED_AT_ONCE: Final = 1_000
 _NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # PostgreSQL keeps neither
 
 
@@ -66,8 +68,8 @@ class Inbox:
             back, and handled again.
         handler_timeout: How long the handlers of one event may take together, ``None`` for any time. Longer is a
             failure. A plain ``def`` runs in a thread, and cannot be interrupted.
-        duplicate_window: How long an equal body counts as a probable duplicate. 0: never. Opt-outs and opt-ins are
-            none, ever.
+        duplicate_window: How long an equal body counts as a probable duplicate, among the last 100,000 events. 0:
+            never. Opt-outs and opt-ins are none, ever.
         skip_duplicates: Do not handle probable duplicates.
         retry_after: After how many seconds to ask for an event again that could not be stored.
 
@@ -122,7 +124,7 @@ class Inbox:
             handler_timeout=handler_timeout,
             skip_duplicates=skip_duplicates,
         )
-        self._window = round(duplicate_window * 1e6)
+        self._recent = RecentBodies(window=round(duplicate_window * 1e6))
         self._inserts = GroupCommit(self._insert)
         self._workers: set[Worker] = set()
 
@@ -150,11 +152,13 @@ class Inbox:
         return await self._inserts.add(arrival)
 
     async def _insert(self, arrivals: Sequence[table.Arrival]) -> Sequence[int]:
-        def insert(connection: Connection) -> builtins.list[int]:
+        def insert(connection: Connection) -> tuple[int, builtins.list[int]]:
             exclusively(connection, Purpose.INSERT_EVENTS)
-            return table.insert_arrivals(connection, arrivals, now=self.store.now(connection), window=self._window)
+            now = self.store.now(connection)
+            return now, table.insert_arrivals(connection, arrivals, now=now, recent=self._recent)
 
-        ids = await self.store.write(insert)
+        now, ids = await self.store.write(insert)
+        self._recent.add(ids, [arrival.fingerprint for arrival in arrivals], now=now)
         for event_id, arrival in zip(ids, arrivals, strict=True):
             if arrival.consent is not None and arrival.consent.phone_number is None:
                 logger.error(
@@ -338,21 +342,29 @@ class Inbox:
             worker.wake()
         return chosen
 
-    async def prune(self, *, before: datetime) -> int:
+    async def prune(self, *, before: datetime, dry_run: bool = False) -> int:
         """Delete events that have been handled or skipped, and came before a time. Others are never deleted.
+
+        It is done a thousand at a time, so that whatever comes in meanwhile can be stored.
 
         Args:
             before: With a time zone.
+            dry_run: Only say how many.
 
         Returns:
             How many.
 
         Raises:
             InvalidRequestError: The time has no zone.
-            StoreError: The store could not be written.
+            StoreError: The store could not be used. Some may have been deleted.
         """
-        limit = table.microseconds(_aware("before", before))
-        return await self.store.write(lambda connection: table.prune(connection, limit))
+        time = table.microseconds(_aware("before", before))
+        if dry_run:
+            return await self.store.read(lambda connection: table.count_old(connection, time))
+        count = 0
+        while pruned := await self.store.write(lambda connection: table.prune(connection, time, limit=_PRUNED_AT_ONCE)):
+            count += pruned
+        return count
 
     async def _find(self, limit: int, **wanted: Any) -> tuple[InboxRecord, ...]:
         if limit < 1:
@@ -407,13 +419,13 @@ def _worker_name() -> str:
 
 def _arrival(body: bytes, headers: str, event: Event) -> table.Arrival:
     return table.Arrival(
-        name=_storable(event.name, _MAX_EVENT_NAME),
+        name=event.name if event.name in EVENT_TYPES else _storable(event.name, _MAX_EVENT_NAME),
         order_key=None if event.phone_number is None else _order_key(event.phone_number),
         body=body,
         headers=headers,
         fingerprint=hashlib.sha256(body).hexdigest(),
         consent=consent_of(event),
-        shapes=tuple(_shapes(event)),
+        shapes=_shapes(event),
     )
 
 
@@ -431,12 +443,14 @@ def _order_key(number: str) -> str:
     return plain if len(plain) <= _MAX_ORDER_KEY else f"sha256:{hashlib.sha256(plain.encode()).hexdigest()}"
 
 
-def _shapes(event: Event) -> Iterator[table.Shape]:
+def _shapes(event: Event) -> tuple[table.Shape, ...]:
+    unnamed = unnamed_fields(event)
+    unknown = isinstance(event, UnknownEvent)
+    if not unnamed and not unknown:
+        return ()
     name = _cut(event.name)
-    if isinstance(event, UnknownEvent):
-        yield name, "", ""
-    for path, value in unnamed_fields(event):
-        yield name, _cut(path), json_type(value)
+    fields = ((name, _cut(path), json_type(value)) for path, value in unnamed)
+    return ((name, "", ""), *fields) if unknown else tuple(fields)
 
 
 def _cut(name: str) -> str:

@@ -19,10 +19,11 @@ from typing import Any, Final
 import attrs
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, select, tuple_
 
-from pidj_async.store.engine import Purpose, exclusively, insert_if_new, take_ids
+from pidj_async.store.engine import Purpose, exclusively, insert_if_new, insert_rows, take_ids
 from pidj_async.store.schema import events, shapes
 from pidj_async.suppressions import Change, apply_changes
 from pidj_async.webhooks.inbox.consent import Consent
+from pidj_async.webhooks.inbox.duplicates import RecentBodies
 from pidj_async.webhooks.inbox.records import STATES, InboxRecord, State
 from pidj_async.webhooks.shapes import EventShape, FieldShape, Shapes
 
@@ -31,6 +32,7 @@ __all__ = [
     "Lease",
     "Settlement",
     "claim",
+    "count_old",
     "count_states",
     "find",
     "insert_arrivals",
@@ -101,43 +103,46 @@ class Settlement:
 # --- coming in ----------------------------------------------------------------------------------------------------
 
 
-def insert_arrivals(connection: Connection, arrivals: Sequence[Arrival], *, now: int, window: int) -> list[int]:
+def insert_arrivals(
+    connection: Connection, arrivals: Sequence[Arrival], *, now: int, recent: RecentBodies
+) -> list[int]:
     """Store events, and what they mean for the suppression list.
 
     Args:
         connection: Has `Purpose.INSERT_EVENTS` to itself.
         arrivals: The events, in the order in which they came.
         now: The time, in microseconds.
-        window: How far back, in microseconds, an equal body makes a duplicate. 0: not at all.
+        recent: Tells which of them are duplicates. These here are not added to it: they are not committed yet.
 
     Returns:
         Their ids, ascending.
     """
     ids = take_ids(connection, events, len(arrivals))
-    seen = _recent(connection, arrivals, now - window) if window else {}
+    recent.catch_up(connection, before=ids[0], now=now)
+    first_here: dict[str, int] = {}
     rows, changes = [], []
     for id, arrival in zip(ids, arrivals, strict=True):  # noqa: A001
-        consent = arrival.consent
+        consent, fingerprint = arrival.consent, arrival.fingerprint
         duplicate_of = None
-        if window and consent is None:
-            duplicate_of = seen.get(arrival.fingerprint)
-            seen.setdefault(arrival.fingerprint, id)
+        if consent is None and recent.window:
+            duplicate_of = recent.first_with(fingerprint) or first_here.get(fingerprint)
+            first_here.setdefault(fingerprint, id)
         rows.append(
-            {
-                "id": id,
-                "received_at": now,
-                "name": arrival.name,
-                "order_key": arrival.order_key,
-                "body": arrival.body,
-                "headers": arrival.headers,
-                "fingerprint": arrival.fingerprint,
-                "duplicate_of": duplicate_of,
-                "consent": _consent_word(consent),
-                "state": "pending",
-                "attempts": 0,
-                "due_at": now,
-                "fence": 0,
-            }
+            (
+                id,
+                now,
+                arrival.name,
+                arrival.order_key,
+                arrival.body,
+                arrival.headers,
+                fingerprint,
+                duplicate_of,
+                _consent_word(consent),
+                "pending",
+                0,
+                now,
+                0,
+            )
         )
         if consent is not None and consent.phone_number is not None:
             changes.append(
@@ -149,29 +154,30 @@ def insert_arrivals(connection: Connection, arrivals: Sequence[Arrival], *, now:
                     event_id=id,
                 )
             )
-    connection.execute(_INSERT, rows)
-    apply_changes(connection, changes)
-    _count_shapes(connection, Counter(shape for arrival in arrivals for shape in arrival.shapes), now)
+    insert_rows(connection, events, _ARRIVAL, rows)
+    if changes:
+        apply_changes(connection, changes)
+    shapes_seen = [shape for arrival in arrivals for shape in arrival.shapes]
+    if shapes_seen:
+        _count_shapes(connection, Counter(shapes_seen), now)
     return ids
 
 
-_INSERT = events.insert()
-_RECENT = (
-    select(events.c.fingerprint, func.min(events.c.id))
-    .where(
-        events.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
-        events.c.received_at >= bindparam("since"),
-    )
-    .group_by(events.c.fingerprint)
+_ARRIVAL: Final = (
+    "id",
+    "received_at",
+    "name",
+    "order_key",
+    "body",
+    "headers",
+    "fingerprint",
+    "duplicate_of",
+    "consent",
+    "state",
+    "attempts",
+    "due_at",
+    "fence",
 )
-
-
-def _recent(connection: Connection, arrivals: Sequence[Arrival], since: int) -> dict[str, int]:
-    fingerprints = [arrival.fingerprint for arrival in arrivals if arrival.consent is None]
-    if not fingerprints:
-        return {}
-    found = connection.execute(_RECENT, {"fingerprints": fingerprints, "since": since})
-    return {fingerprint: id for fingerprint, id in found}  # noqa: A001, C416  a row is no pair to a type checker
 
 
 def _consent_word(consent: Consent | None) -> str | None:
@@ -277,13 +283,7 @@ def claim(
         return []
     taken = {"ids": [row.id for row in rows], "by": worker, "until": now + duration}
     connection.execute(_LEASE, taken)  # they are this transaction's alone, so nothing has changed since
-    leased = (
-        attrs.evolve(
-            _record(row), state="leased", worker=worker, attempts=row.attempts + 1, due_at=_time(now + duration)
-        )
-        for row in rows
-    )
-    return [Lease(record, row.fence + 1) for record, row in zip(leased, rows, strict=True)]
+    return [Lease(_record(row, leased_by=worker, until=now + duration), row.fence + 1) for row in rows]
 
 
 def renew(connection: Connection, leases: Iterable[tuple[int, int]], *, until: int) -> set[int]:
@@ -423,10 +423,19 @@ def replay(connection: Connection, query: Select[Any], *, now: int, dry_run: boo
     return chosen
 
 
-def prune(connection: Connection, before: int) -> int:
-    """Delete what is done with and came before a time, in microseconds, and return how many."""
-    old = events.delete().where(events.c.received_at < before, events.c.state.in_(["handled", "skipped"]))
-    return connection.execute(old).rowcount
+def _old(before: int) -> tuple[ColumnElement[bool], ...]:
+    return events.c.state.in_(["handled", "skipped"]), events.c.received_at < before
+
+
+def count_old(connection: Connection, before: int) -> int:
+    """Count what is done with and came before a time, in microseconds."""
+    return connection.execute(select(func.count()).select_from(events).where(*_old(before))).scalar_one()
+
+
+def prune(connection: Connection, before: int, *, limit: int) -> int:
+    """Delete at most so many of those that `count_old` counts, and return how many."""
+    old = select(events.c.id).where(*_old(before)).limit(limit)
+    return connection.execute(events.delete().where(events.c.id.in_(old))).rowcount
 
 
 def microseconds(time: datetime) -> int:
@@ -438,22 +447,30 @@ def _time(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def _record(row: Row[Any]) -> InboxRecord:
+def _record(row: Row[Any], *, leased_by: str | None = None, until: int = 0) -> InboxRecord:
+    """Make a record of a row: as it is, or as it will be with the lease that it is about to get."""
+    # In the order of the table's columns: looking them up by name takes as long as all the rest.
+    (
+        event_id, received_at, name, order_key, body, headers, fingerprint, duplicate_of, consent,
+        state, attempts, due_at, worker, _, handled_at, replayed_at, error,
+    ) = tuple[Any, ...](row)  # fmt: skip
+    if leased_by is not None:
+        state, attempts, due_at, worker = "leased", attempts + 1, until, leased_by
     return InboxRecord(
-        id=row.id,
-        received_at=_time(row.received_at),
-        name=row.name,
-        order_key=row.order_key,
-        body=bytes(row.body),
-        headers=json.loads(row.headers),
-        fingerprint=row.fingerprint,
-        duplicate_of=row.duplicate_of,
-        consent=row.consent,
-        state=row.state,
-        attempts=row.attempts,
-        due_at=_time(row.due_at),
-        worker=row.worker,
-        handled_at=None if row.handled_at is None else _time(row.handled_at),
-        replayed_at=None if row.replayed_at is None else _time(row.replayed_at),
-        error=row.error,
+        id=event_id,
+        received_at=_time(received_at),
+        name=name,
+        order_key=order_key,
+        body=bytes(body),
+        headers=json.loads(headers),
+        fingerprint=fingerprint,
+        duplicate_of=duplicate_of,
+        consent=consent,
+        state=state,
+        attempts=attempts,
+        due_at=_time(due_at),
+        worker=worker,
+        handled_at=None if handled_at is None else _time(handled_at),
+        replayed_at=None if replayed_at is None else _time(replayed_at),
+        error=error,
     )
