@@ -93,11 +93,12 @@ async def test_tables_of_a_newer_version_are_refused(store_url: str) -> None:
 
 
 async def test_tables_of_the_first_version_are_brought_up_to_date(store_url: str) -> None:
-    """Its index on fingerprints goes; what is stored stays."""
+    """Its index on fingerprints goes, campaigns come; what is stored stays."""
 
     def make_old(connection: Connection) -> None:
         put(connection)
         connection.execute(text("CREATE INDEX pidj_events_fingerprint ON pidj_events (fingerprint, received_at)"))
+        schema.metadata.drop_all(connection, tables=schema.UPGRADES[1][0])
         connection.execute(update(schema.meta).values(value="1"))
 
     def indexes(connection: Connection) -> list[str]:
@@ -111,6 +112,7 @@ async def test_tables_of_the_first_version_are_brought_up_to_date(store_url: str
         assert await store.read(numbers) == ["+18885553333"]
         assert await store.read(schema.version_of) == schema.VERSION
         assert await store.read(indexes) == ["pidj_events_due", "pidj_events_order"]
+        assert await store.read(lambda connection: inspect(connection).has_table("pidj_recipients"))
 
 
 async def test_without_create_an_empty_database_is_refused(store_url: str) -> None:
