@@ -1,6 +1,7 @@
 """Transports: the one place where bytes leave the machine.
 
-``base`` says what a transport is, ``httpx`` holds the default one, ``body`` reads a reply's body within limits.
+``base`` says what a transport is, ``httpx`` holds the default one, ``body`` reads a reply's body within limits,
+``streaming`` hands it on while it arrives.
 """
 
 from __future__ import annotations
@@ -8,12 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from pidj_async.errors import ConfigurationError
-from pidj_async.transports.base import Progress, Transport
+from pidj_async.transports.base import Progress, ReplyStream, StreamingTransport, Transport
 
 if TYPE_CHECKING:
     from pidj_async.transports.httpx import HttpxTransport
 
-__all__ = ["HttpxTransport", "Progress", "Transport", "TransportName", "make_transport"]
+__all__ = [
+    "HttpxTransport",
+    "Progress",
+    "ReplyStream",
+    "StreamingTransport",
+    "Transport",
+    "TransportName",
+    "make_transport",
+]
 
 TransportName = Literal["auto", "httpx"]
 

@@ -12,10 +12,10 @@ import errno
 from collections.abc import Mapping
 from typing import Any
 
-from pidj_async.errors import NotSentError, OutcomeUnknownError, TransportError
+from pidj_async.errors import NotSentError, OutcomeUnknownError, PidjError, ResponseError, TransportError
 from pidj_async.transports.base import Progress
 
-__all__ = ["Tracer", "Witness", "is_cut_off", "transport_error"]
+__all__ = ["Tracer", "Witness", "is_cut_off", "meaning_of", "transport_error"]
 
 #: Errors that httpx and httpcore, which name them alike, raise only before a request is written.
 _BEFORE_SENDING = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
@@ -72,6 +72,31 @@ def is_cut_off(error: Exception) -> bool:
     # Both come as RemoteProtocolError; only the text, which the tests pin, tells h11's and httpcore's two cases.
     text = str(error)
     return "peer closed connection" in text or "disconnected" in text
+
+
+def meaning_of(
+    error: Exception, *, host: str, progress: Progress, witness: Witness, call: str, status_code: int | None
+) -> PidjError:
+    """Say what any exception of an exchange means, to be raised ``from`` its own ``__cause__``.
+
+    Args:
+        error: What the transport, or the reading of the body, raised.
+        host: See `transport_error`.
+        progress: See `transport_error`.
+        witness: See `transport_error`.
+        call: See `transport_error`.
+        status_code: The status of the reply whose body was being read, if it had come to that.
+    """
+    if isinstance(error, ResponseError):
+        return ResponseError(f"{call}: {error}", status_code=error.status_code)
+    protocol = type(error).__name__ == "RemoteProtocolError"
+    if protocol and status_code is not None and not is_cut_off(error):
+        msg = f"{call}: HTTP {status_code}, but the body is not framed as HTTP prescribes"
+        return ResponseError(msg, status_code=status_code)
+    meaning = transport_error(error, host=host, progress=progress, witness=witness, call=call)
+    if not protocol:  # whose text may quote what the server wrote, which may quote what we sent: it is not passed on
+        meaning.__cause__ = error
+    return meaning
 
 
 def transport_error(error: Exception, *, host: str, progress: Progress, witness: Witness, call: str) -> TransportError:

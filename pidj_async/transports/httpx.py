@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pidj_async.sansio import WireRequest, WireResponse
     from pidj_async.transports.base import Progress
     from pidj_async.transports.callers import CallersClient
+    from pidj_async.transports.streaming import BodyStream
 
 __all__ = ["HttpxTransport"]
 
@@ -105,6 +106,10 @@ class HttpxTransport:
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""
         return await self._engine.send(request, progress)
+
+    async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> BodyStream:
+        """See `StreamingTransport.stream`."""
+        return await self._engine.stream(request, progress, max_bytes=max_bytes)
 
     async def aclose(self) -> None:
         """Close the connections this transport opened. A client of your own stays open."""

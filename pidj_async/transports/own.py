@@ -29,7 +29,8 @@ from pidj_async.errors import ConfigurationError, NotSentError, PidjError, Respo
 from pidj_async.sansio import WireRequest, WireResponse, is_loopback
 from pidj_async.transports.base import Progress
 from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody
-from pidj_async.transports.failures import Tracer, Witness, is_cut_off, transport_error
+from pidj_async.transports.failures import Tracer, Witness, meaning_of
+from pidj_async.transports.streaming import BodyStream, drain
 
 if TYPE_CHECKING:
     from pidj_async.sansio import Headers
@@ -99,6 +100,17 @@ class OwnConnections:
         finally:
             self._slots.release()
 
+    async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> BodyStream:
+        """See `StreamingTransport.stream`."""
+        address, target = _split(request.url)
+        origin = self._origins.get(address) or self._new_origin(address)
+        await self._take_slot(request, origin)
+        try:
+            return await self._begin(request, origin, target, progress, max_bytes)
+        except BaseException:
+            self._slots.release()
+            raise
+
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
         self._closed = True
@@ -112,40 +124,65 @@ class OwnConnections:
     # -------------------------------------------------------------------------------------------------- one request
 
     async def _send(self, request: WireRequest, origin: _Origin, target: str, progress: Progress) -> WireResponse:
-        if self._closed:
-            msg = f"{request.endpoint}: the transport is closed; nothing was sent"
-            raise NotSentError(msg)
-        connection = await self._take_connection(origin)
+        connection = await self._take_connection(request, origin)
         status_code: int | None = None
         clean = False
         try:
-            response = await connection.handle_async_request(
-                httpcore.Request(
-                    request.method,
-                    httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
-                    headers=self._headers(request, origin),
-                    content=RequestBody(request.content),
-                    extensions={"timeout": self._timeouts, "trace": Tracer(progress, _WITNESS)},
-                )
-            )
+            response = await connection.handle_async_request(self._outgoing(request, origin, target, progress))
             status_code = response.status
-            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            headers = _headers_of(response)
             content = await self._read(connection, response, headers)
             clean = True
-        except ResponseError as error:
-            msg = f"{request.endpoint}: {error}"
-            raise ResponseError(msg, status_code=error.status_code) from None
-        except httpcore.RemoteProtocolError as error:
-            # Its text may quote what the server wrote, which may quote what we sent: it is not passed on.
-            if status_code is not None and not is_cut_off(error):
-                msg = f"{request.endpoint}: HTTP {status_code}, but the body is not framed as HTTP prescribes"
-                raise ResponseError(msg, status_code=status_code) from None
-            raise self._failure(error, request, origin, progress) from None
-        except Exception as error:
-            raise self._failure(error, request, origin, progress) from error
+        except Exception as error:  # noqa: BLE001  raised as what it means
+            meaning = self._meaning(error, request, origin, progress, status_code)
+            raise meaning from meaning.__cause__
         finally:
             await self._put_back(origin, connection, clean=clean)
         return WireResponse(status_code=status_code, headers=headers, content=content)
+
+    async def _begin(
+        self, request: WireRequest, origin: _Origin, target: str, progress: Progress, max_bytes: int | None
+    ) -> BodyStream:
+        connection = await self._take_connection(request, origin)
+        try:
+            response = await connection.handle_async_request(self._outgoing(request, origin, target, progress))
+        except Exception as error:  # noqa: BLE001  raised as what it means
+            await self._discard(connection)
+            meaning = self._meaning(error, request, origin, progress, None)
+            raise meaning from meaning.__cause__
+        except BaseException:
+            await self._discard(connection)
+            raise
+        chunks = response.aiter_stream()
+
+        async def close(clean: bool) -> None:  # noqa: FBT001  as `BodyStream` calls it
+            try:
+                if clean:
+                    await response.aclose()
+                else:
+                    await _close(connection)
+                    await drain(chunks)
+            finally:
+                self._slots.release()
+                await self._put_back(origin, connection, clean=clean)
+
+        return BodyStream(
+            status_code=response.status,
+            headers=_headers_of(response),
+            chunks=chunks,
+            limit=max_bytes,
+            meaning=lambda error: self._meaning(error, request, origin, progress, response.status),
+            close=close,
+        )
+
+    def _outgoing(self, request: WireRequest, origin: _Origin, target: str, progress: Progress) -> httpcore.Request:
+        return httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
+            headers=self._headers(request, origin),
+            content=RequestBody(request.content),
+            extensions={"timeout": self._timeouts, "trace": Tracer(progress, _WITNESS)},
+        )
 
     async def _read(
         self, connection: httpcore.AsyncConnectionInterface, response: httpcore.Response, headers: Mapping[str, str]
@@ -162,27 +199,24 @@ class OwnConnections:
                 body.feed(chunk)
             content = body.finish()
         except ResponseError:
-            # Closing the connection first lets the half-read stream run to its end; merely dropping it would leave
-            # async generators to the garbage collector, which trio reports.
             with anyio.CancelScope(shield=True):
                 await _close(connection)
-                try:
-                    async for _ in chunks:
-                        pass
-                except Exception:  # noqa: BLE001, S110  the connection is closed: how it ends says nothing
-                    pass
+                await drain(chunks)
             raise
         await response.aclose()
         return content
 
     @staticmethod
-    def _failure(error: Exception, request: WireRequest, origin: _Origin, progress: Progress) -> PidjError:
-        return transport_error(
+    def _meaning(
+        error: Exception, request: WireRequest, origin: _Origin, progress: Progress, status_code: int | None
+    ) -> PidjError:
+        return meaning_of(
             error,
             host=origin.name,
             progress=progress,
             witness=_WITNESS,
             call=request.endpoint,
+            status_code=status_code,
         )
 
     def _headers(self, request: WireRequest, origin: _Origin) -> list[tuple[bytes, bytes]]:
@@ -214,7 +248,10 @@ class OwnConnections:
             )
             raise NotSentError(msg) from None
 
-    async def _take_connection(self, origin: _Origin) -> httpcore.AsyncConnectionInterface:
+    async def _take_connection(self, request: WireRequest, origin: _Origin) -> httpcore.AsyncConnectionInterface:
+        if self._closed:
+            msg = f"{request.endpoint}: the transport is closed; nothing was sent"
+            raise NotSentError(msg)
         while origin.idle:
             _, connection = origin.idle.pop()
             if connection.is_idle() and not connection.has_expired():
@@ -279,6 +316,10 @@ def _proxy(url: str) -> httpcore.Proxy:
         auth = (unquote(parts.username), unquote(parts.password or ""))
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
     return httpcore.Proxy(bare.geturl(), auth=auth)
+
+
+def _headers_of(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
 
 
 def _split(url: str) -> tuple[str, str]:
