@@ -32,6 +32,7 @@ class Endpoint(Generic[R]):
         many: The result is an array of `model`.
         renames: Fields of `model` that have another name on the wire.
         safe_to_repeat: Whether a request whose outcome is unknown may be sent again without harm.
+        streamed: The client has a second method, ``stream``, that yields the results while the reply is arriving.
         secret_reply: The reply is a secret; no part of it may be shown.
         also: Other verbs that the vendor takes for the same call. The client never uses them.
     """
@@ -45,6 +46,7 @@ class Endpoint(Generic[R]):
     many: bool = False
     renames: Mapping[str, str] = attrs.field(factory=dict)
     safe_to_repeat: bool
+    streamed: bool = False
     secret_reply: bool = False
     also: tuple[str, ...] = ()
 

@@ -18,11 +18,21 @@ import attrs
 from pidj_async._unset import UNSET
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from cattrs import Converter
 
     from pidj_async._fields import FieldInfo
 
-__all__ = ["MissingFieldError", "decode_json", "encode_form", "encode_path", "structure"]
+__all__ = [
+    "MissingFieldError",
+    "another_shape",
+    "decode_json",
+    "documented",
+    "encode_form",
+    "encode_path",
+    "structure",
+]
 
 M = TypeVar("M")
 
@@ -84,6 +94,25 @@ def decode_json(body: bytes | str) -> Any:
     except RecursionError:
         msg = "nested too deep"
         raise ValueError(msg) from None
+
+
+@cache
+def documented() -> ModuleType | None:
+    """The quick way from a reply to a result, `pidj_async._documented`; ``None`` without msgspec."""
+    try:
+        from pidj_async import _documented  # noqa: PLC0415  see the head of the module
+    except ModuleNotFoundError as error:
+        if error.name != "msgspec":
+            raise
+        return None
+    return _documented
+
+
+@cache
+def another_shape() -> tuple[type[Exception], ...]:
+    """What its decoders raise for a reply that has to be read the other way."""
+    quick = documented()
+    return () if quick is None else quick.ANOTHER_SHAPE
 
 
 def structure(

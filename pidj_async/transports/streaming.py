@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 import anyio
 
 from pidj_async.errors import PidjError
-from pidj_async.transports.body import BodyReader
+from pidj_async.sansio import WireResponse
+from pidj_async.transports.body import BodyReader, RequestBody
 
-__all__ = ["BodyStream", "drain"]
+__all__ = ["BodyStream", "drain", "whole"]
 
 
 class BodyStream:
@@ -91,6 +92,31 @@ class BodyStream:
             self._ended = True
             with anyio.CancelScope(shield=True):
                 await self._close(clean)
+
+
+def whole(response: WireResponse, limit: int | None) -> BodyStream:
+    """Make a stream of a reply that has come already, for transports that have nothing better, such as mocks.
+
+    Args:
+        response: The reply.
+        limit: See `BodyStream`.
+    """
+
+    async def close(_: bool) -> None:  # noqa: FBT001  as `BodyStream` calls it
+        pass
+
+    def meaning(error: Exception) -> PidjError:
+        assert isinstance(error, PidjError)  # noqa: S101  nothing else can happen to what is there
+        return error
+
+    return BodyStream(
+        status_code=response.status_code,
+        headers={name: value for name, value in response.headers.items() if name != "content-encoding"},
+        chunks=RequestBody(response.content),
+        limit=limit,
+        meaning=meaning,
+        close=close,
+    )
 
 
 async def drain(chunks: AsyncIterator[bytes]) -> None:

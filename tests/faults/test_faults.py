@@ -105,13 +105,16 @@ def _callers_client(options: dict[str, Any]) -> httpx.AsyncClient:
 
 
 async def make(call: CallName, pidj: Pidj) -> None:
-    """Make one of the three calls that stand for all."""
+    """Make one of the calls that stand for all."""
     if call == "messages.send":
         await pidj.messages.send(to_number=PHONE_NUMBER, text_body=TEXT, group_id=GROUP_ID)
     elif call == "contacts.update":
         await pidj.contacts.update(CONTACT_ID, phone_number=PHONE_NUMBER)
-    else:
+    elif call == "contacts.list":
         await pidj.contacts.list()
+    else:
+        async for _ in pidj.contacts.stream():
+            pass
 
 
 # What is observed -------------------------------------------------------------------------------------------------
