@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import anyio
 import attrs
 
-from pidj_async._deadline import deadline_after
+from pidj_async._deadline import Deadlines
 from pidj_async._masking import mask_text
 from pidj_async._resources import Contacts, Groups, Messages, RootCalls, SeriesCalls, Sso, Surveys, Tasks, Users
 from pidj_async._unset import UNSET, Unset
@@ -113,7 +113,7 @@ class Pidj(RootCalls):
         )
         self._retry: Retry = RetryPolicy() if retry is None else retry
         self._retry_budget = RetryBudget() if retry_budget is None else retry_budget
-        self._deadline = _check_deadline(deadline)
+        self._deadlines = Deadlines(_check_deadline(deadline))
         self._owns_transport = isinstance(transport, str)
         self._transport = make_transport(transport) if isinstance(transport, str) else transport
         self._state = _State()
@@ -183,7 +183,7 @@ class Pidj(RootCalls):
         if retry is not UNSET:
             other._retry = retry  # noqa: SLF001  another of ourselves
         if deadline is not UNSET:
-            other._deadline = _check_deadline(deadline)  # noqa: SLF001
+            other._deadlines = Deadlines(_check_deadline(deadline))  # noqa: SLF001
         other._owns_transport = False  # noqa: SLF001
         other._attach_namespaces()  # noqa: SLF001
         return other
@@ -304,7 +304,8 @@ class Pidj(RootCalls):
 
         async def send_once() -> T:
             response = await self._transport.send(wire, progress)
-            result = parse(row, response, request=request, secrets=self._secrets, now=datetime.now(UTC))
+            now = datetime.now(UTC) if "retry-after" in response.headers else None
+            result = parse(row, response, request=request, secrets=self._secrets, now=now)
             if logger.isEnabledFor(logging.DEBUG):
                 content = mask_text(response.content)
                 logger.debug("%s: HTTP %d, %s, try %d", row.name, response.status_code, content, progress.attempts)
@@ -315,8 +316,8 @@ class Pidj(RootCalls):
     async def _in_time(self, row: Endpoint[Any], progress: Progress, work: Callable[[float], Awaitable[T]]) -> T:
         """Carry out a call, or a part of one, within the deadline; `work` is told when that is."""
         try:
-            with (deadline := deadline_after(self._deadline)):
-                return await work(deadline.deadline)
+            with (block := self._deadlines.begin()):
+                return await work(block.deadline)
         except PidjError as error:
             error.endpoint = row.name
             error.attempts = progress.attempts
@@ -372,7 +373,7 @@ class Pidj(RootCalls):
         return wait
 
     def _out_of_time(self, row: Endpoint[Any], progress: Progress) -> TransportError:
-        limit = f"{row.name}: the deadline of {self._deadline:g} s has passed"
+        limit = f"{row.name}: the deadline of {self._deadlines.seconds:g} s has passed"
         error: TransportError
         if progress.request_started:
             error = OutcomeUnknownError(f"{limit}; the request may have been acted on")

@@ -37,7 +37,6 @@ from pidj_async.wire import (
     another_shape,
     decode_json,
     documented,
-    encode_form,
     encode_path,
     structure,
 )
@@ -195,9 +194,7 @@ def build_request(
     path = row.path
     if row.path_fields:
         path = path.format_map({name: encode_path(getattr(value, name)) for name in row.path_fields})
-    content = b""
-    if row.form_fields:
-        content = encode_form(row.form_fields, value)
+    content = row.encode_form(value)
     if row.method in _WITH_FORM:
         headers = (*headers, _FORM)
     return WireRequest(method=row.method, url=base_url + path, headers=headers, content=content, endpoint=row.name)
