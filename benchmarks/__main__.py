@@ -11,8 +11,9 @@ from pathlib import Path
 import attrs
 
 from benchmarks.calls import Options, measure, report
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import CONTENDERS, TRANSPORTS
 from benchmarks.imports import measure_imports, report_imports
+from benchmarks.rivals import PACKAGES
 
 __all__ = ["main"]
 
@@ -33,6 +34,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _latency(text: str) -> float:
+    """``50ms``, ``0.05s`` or ``0.05``."""
+    number, factor = (text.removesuffix("ms"), 1_000.0) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
+    return _seconds(str(float(number) / factor)) if float(number) else 0.0
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(_at_least_one(one) for one in text.split(","))
 
@@ -40,18 +47,24 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _parser() -> argparse.ArgumentParser:
     usual = Options()
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="What a call, an import, an event and its storing cost."
+        prog="python -m benchmarks", description="What calls, large accounts, imports, events and their storing cost."
     )
-    parser.add_argument("what", nargs="?", choices=["calls", "imports", "ingest", "parsing"], default="calls")
+    parser.add_argument("what", nargs="?", choices=list(_KINDS), default="calls")
     parser.add_argument("--concurrency", type=_numbers, default=usual.concurrency, metavar="N,N,...")
-    parser.add_argument("--requests", type=_at_least_one, default=usual.requests, metavar="N", help="at most, per run")
+    parser.add_argument(
+        "--requests",
+        type=_at_least_one,
+        default=None,
+        metavar="N",
+        help="per run: 10,000 at most for calls, 1,000,000 for endurance, as many contacts",
+    )
     parser.add_argument("--seconds", type=_seconds, default=None, metavar="S", help="at most, per run; 2, 3 for ingest")
     parser.add_argument(
         "--rounds",
         type=_at_least_one,
         default=None,
         metavar="N",
-        help="3 for calls, 15 for imports, 5 for ingest, 300 for parsing",
+        help="3 for calls and contacts, 15 for imports, 5 for ingest, 300 for parsing",
     )
     parser.add_argument(
         "--only",
@@ -63,50 +76,111 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--distinct-heads", action="store_true", help="ingest: each request has a header of its own, as behind a proxy"
     )
+    parser.add_argument(
+        "--latency", type=_latency, default=0.0, metavar="TIME", help="what the server waits, such as 50ms; calls only"
+    )
+    parser.add_argument("--transport", choices=TRANSPORTS, default=None, help="of ours, for endurance")
+    parser.add_argument("--require-all", action="store_true", help="fail if a contender is not installed")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw the calls there: .svg, .png or .pdf")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
     return parser
+
+
+def _calls(given: argparse.Namespace) -> int:
+    usual = Options()
+    options = Options(
+        concurrency=given.concurrency,
+        requests=given.requests or usual.requests,
+        seconds=given.seconds or usual.seconds,
+        rounds=given.rounds or usual.rounds,
+        latency=given.latency,
+        only=tuple(name for name in CONTENDERS if name in (given.only or CONTENDERS)),
+    )
+    if given.require_all and options.measured != options.only:
+        lacking = " ".join(PACKAGES[name] for name in options.only if name not in options.measured)
+        print(f"not everything is installed that was to be measured: pip install {lacking}", file=sys.stderr)
+        return 1
+    figures = measure(options)
+    print(report(options, figures))
+    _write(given.json, attrs.asdict(figures))
+    if given.chart is not None:
+        from benchmarks.chart import draw  # noqa: PLC0415  who draws nothing needs no matplotlib
+
+        draw(options, figures, given.chart)
+    return 0
+
+
+def _contacts(given: argparse.Namespace) -> int:
+    from benchmarks.contacts import ContactsOptions, measure_contacts, report_contacts  # noqa: PLC0415  only if wanted
+
+    usual = ContactsOptions()
+    options = ContactsOptions(contacts=given.requests or usual.contacts, rounds=given.rounds or usual.rounds)
+    figures = measure_contacts(options)
+    print(report_contacts(options, figures))
+    _write(given.json, attrs.asdict(figures))
+    return 0
+
+
+def _endurance(given: argparse.Namespace) -> int:
+    from benchmarks.endurance import EnduranceJob, measure_endurance, report_endurance  # noqa: PLC0415  only if wanted
+
+    usual = EnduranceJob()
+    job = EnduranceJob(transport=given.transport or usual.transport, requests=given.requests or usual.requests)
+    endured = measure_endurance(job)
+    print(report_endurance(job, endured))
+    _write(given.json, attrs.asdict(endured))
+    return 0
+
+
+def _imports(given: argparse.Namespace) -> int:
+    seconds = measure_imports(given.rounds or 15)
+    print(report_imports(seconds))
+    _write(given.json, seconds)
+    return 0
+
+
+def _ingest(given: argparse.Namespace) -> int:
+    from benchmarks.ingest import (  # noqa: PLC0415  what it needs may not be installed
+        IngestOptions,
+        measure_ingest,
+        report_ingest,
+    )
+
+    usual = IngestOptions()
+    options = IngestOptions(
+        seconds=given.seconds or usual.seconds,
+        rounds=given.rounds or usual.rounds,
+        distinct_heads=given.distinct_heads,
+    )
+    figures = measure_ingest(options)
+    print(report_ingest(options, figures))
+    _write(given.json, attrs.asdict(figures))
+    return 0
+
+
+def _parsing(given: argparse.Namespace) -> int:
+    from benchmarks.parsing import measure_parsing, report_parsing  # noqa: PLC0415  its rivals may not be installed
+
+    microseconds = measure_parsing(given.rounds or 300)
+    print(report_parsing(microseconds))
+    _write(given.json, microseconds)
+    return 0
+
+
+_KINDS = {
+    "calls": _calls,
+    "contacts": _contacts,
+    "endurance": _endurance,
+    "imports": _imports,
+    "ingest": _ingest,
+    "parsing": _parsing,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit status."""
     given = _parser().parse_args(arguments)
-    if given.what == "imports":
-        seconds = measure_imports(given.rounds or 15)
-        print(report_imports(seconds))
-        _write(given.json, seconds)
-        return 0
-    if given.what == "parsing":
-        from benchmarks.parsing import measure_parsing, report_parsing  # noqa: PLC0415  its rivals may not be installed
-
-        microseconds = measure_parsing(given.rounds or 300)
-        print(report_parsing(microseconds))
-        _write(given.json, microseconds)
-        return 0
-    if given.what == "ingest":
-        from benchmarks.ingest import IngestOptions, measure_ingest, report_ingest  # noqa: PLC0415  as above
-
-        ingest = IngestOptions()
-        ingest = attrs.evolve(
-            ingest,
-            seconds=given.seconds or ingest.seconds,
-            rounds=given.rounds or ingest.rounds,
-            distinct_heads=given.distinct_heads,
-        )
-        ingested = measure_ingest(ingest)
-        print(report_ingest(ingest, ingested))
-        _write(given.json, attrs.asdict(ingested))
-        return 0
-    options = Options(
-        concurrency=given.concurrency,
-        requests=given.requests,
-        seconds=given.seconds or Options().seconds,
-        rounds=given.rounds or Options().rounds,
-        only=tuple(name for name in CONTENDERS if name in (given.only or CONTENDERS)),
-    )
-    figures = measure(options)
-    print(report(options, figures))
-    _write(given.json, attrs.asdict(figures))
-    return 0
+    return _KINDS[given.what](given)
 
 
 def _write(path: Path | None, figures: object) -> None:

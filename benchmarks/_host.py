@@ -1,11 +1,12 @@
-"""What every process of a benchmark asks of the machine: cores and open files."""
+"""What every process of a benchmark asks of the machine: cores, open files and memory."""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
-__all__ = ["FILES_WANTED", "cores", "pin", "raise_file_limit"]
+__all__ = ["FILES_WANTED", "cores", "memory", "peak_memory", "pin", "raise_file_limit"]
 
 FILES_WANTED = 8_192
 """A thousand connections, and room for whatever else is open."""
@@ -35,3 +36,25 @@ def pin(core: int | None) -> None:
     """Bind this process to a core."""
     if core is not None and sys.platform == "linux":
         os.sched_setaffinity(0, {core})
+
+
+def memory() -> int:
+    """What this process has in memory, in bytes; its peak so far where the system tells no more."""
+    return _linux_memory("VmRSS") if sys.platform == "linux" else peak_memory()
+
+
+def peak_memory() -> int:
+    """The most that this process has had in memory, in bytes; 0 where the system does not tell."""
+    if sys.platform == "linux":  # where getrusage counts what the parent had, too
+        return _linux_memory("VmHWM")
+    if sys.platform == "win32":
+        return 0
+    import resource  # noqa: PLC0415  Windows has none
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _linux_memory(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

@@ -10,24 +10,34 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from benchmarks._child import ROOT, perform, say
 from benchmarks._host import cores, raise_file_limit
-from benchmarks.contenders import CLIENT_ALONE, CONTENDERS, FLOOR, HTTPX, HTTPX_FITTED, PIDJ, SEND_MANY, TRANSPORT
+from benchmarks.contenders import CLIENT_ALONE, CONTENDERS, FLOOR, HTTPX, HTTPX_FITTED, TRANSPORTS, alone, over
+from benchmarks.rivals import AIOHTTP, PACKAGES, missing
 from benchmarks.run import PAIR, TIME_LIMIT, Job, Pair, Run
+from benchmarks.targets import IDEAL_AT, OWN_CPU, OWN_CPU_AT, PART_OF_IDEAL, RATIO_AT, TARGETS
 
-__all__ = ["Figures", "Measured", "MeasuredPair", "Options", "WrongRequestsError", "measure", "report"]
+if TYPE_CHECKING:
+    from pidj_async.transports import TransportName
 
-ROOT: Final = Path(__file__).parent.parent
+__all__ = [
+    "Figures",
+    "Measured",
+    "MeasuredPair",
+    "Medians",
+    "Options",
+    "WrongRequestsError",
+    "measure",
+    "report",
+    "server",
+]
 
-TARGET_RATIO: Final = 5.0
-TARGET_OWN_CPU: Final = 25.0
-_RATIO_AT: Final = (100, 1_000)
-_OWN_CPU_AT: Final = (1, 100)
+_BUSY: Final = 0.85  # of its core; a server that is busier than this may have been what was measured
 
 
 @attrs.frozen(kw_only=True)
@@ -38,12 +48,18 @@ class Options:
     requests: int = 10_000
     seconds: float = 2.0
     rounds: int = 3
+    latency: float = 0.0
     only: tuple[str, ...] = tuple(CONTENDERS)
 
     @property
-    def pairs(self) -> bool:
-        """Whether to measure what the client adds to its transport."""
-        return PIDJ in self.only and TRANSPORT in self.only
+    def measured(self) -> tuple[str, ...]:
+        """The contenders that have what they need."""
+        return tuple(name for name in self.only if missing(name) is None)
+
+    @property
+    def pairs(self) -> tuple[TransportName, ...]:
+        """The transports of which to measure what the client adds to them."""
+        return tuple(one for one in TRANSPORTS if over(one) in self.only and alone(one) in self.only)
 
 
 @attrs.frozen(kw_only=True)
@@ -74,8 +90,9 @@ class Measured:
 
 @attrs.frozen(kw_only=True)
 class MeasuredPair:
-    """What our client adds to its transport, in one run."""
+    """What our client adds to a transport, in one run."""
 
+    transport: TransportName
     concurrency: int
     round: int
     above: float
@@ -98,24 +115,24 @@ def measure(options: Options) -> Figures:
     raise_file_limit()
     server_core, client_core = cores()
     runs, pairs = [], []
-    with _server(server_core) as port:
+    with server(server_core, options.latency) as port:
         for concurrency in options.concurrency:
+            job = Job(
+                contender=PAIR,
+                base_url=f"http://127.0.0.1:{port}/api/2020",
+                concurrency=concurrency,
+                requests=max(options.requests, concurrency),
+                seconds=options.seconds,
+                core=client_core,
+            )
             for number in range(options.rounds):
-                for contender in (*options.only, *([PAIR] if options.pairs else [])):
-                    _say(f"c={concurrency} round {number + 1}/{options.rounds} {contender}")
-                    job = Job(
-                        contender=contender,
-                        base_url=f"http://127.0.0.1:{port}/api/2020",
-                        concurrency=concurrency,
-                        requests=max(options.requests, concurrency),
-                        seconds=options.seconds,
-                        core=client_core,
-                    )
-                    if contender == PAIR:
-                        pairs.append(_measure_pair(job, port, number))
-                    else:
-                        runs.append(_measure_one(job, port, number))
-    _say("")
+                for contender in options.measured:
+                    say(f"c={concurrency} round {number + 1}/{options.rounds} {contender}")
+                    runs.append(_measure_one(attrs.evolve(job, contender=contender), port, number))
+                for transport in options.pairs:
+                    say(f"c={concurrency} round {number + 1}/{options.rounds} {transport} {PAIR}")
+                    pairs.append(_measure_pair(attrs.evolve(job, transport=transport), port, number))
+    say("")
     return Figures(runs=tuple(runs), pairs=tuple(pairs))
 
 
@@ -123,7 +140,7 @@ def _measure_pair(job: Job, port: int, number: int) -> MeasuredPair:
     before = _counts(port)
     pair = Pair(**_perform(job))
     _check(job, before, _counts(port), pair.requests)
-    return MeasuredPair(concurrency=job.concurrency, round=number, above=pair.above * 1e6)
+    return MeasuredPair(transport=job.transport, concurrency=job.concurrency, round=number, above=pair.above * 1e6)
 
 
 def _measure_one(job: Job, port: int, number: int) -> Measured:
@@ -145,16 +162,7 @@ def _measure_one(job: Job, port: int, number: int) -> Measured:
 
 
 def _perform(job: Job) -> dict[str, Any]:
-    done = subprocess.run(  # noqa: S603  our own interpreter and our own module
-        [sys.executable, "-m", "benchmarks.run", json.dumps(attrs.asdict(job))],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=TIME_LIMIT + job.seconds + 60,
-        text=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    return perform("benchmarks.run", job, limit=TIME_LIMIT + job.seconds + 60)
 
 
 def _check(job: Job, before: dict[str, Any], after: dict[str, Any], claimed: int) -> None:
@@ -165,9 +173,10 @@ def _check(job: Job, before: dict[str, Any], after: dict[str, Any], claimed: int
 
 
 @contextmanager
-def _server(core: int | None) -> Generator[int, None, None]:
+def server(core: int | None, latency: float = 0.0) -> Generator[int, None, None]:
+    """Run the server in a process of its own, and yield its port."""
     with subprocess.Popen(  # noqa: S603  as above
-        [sys.executable, "-m", "benchmarks.server", *([] if core is None else [str(core)])],
+        [sys.executable, "-m", "benchmarks.server", str(latency), *([] if core is None else [str(core)])],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -192,16 +201,12 @@ def _counts(port: int) -> dict[str, Any]:
     return counts
 
 
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
-
-
 # ------------------------------------------------------------------------------------------------------------ report
 
 
-class _Medians:
+class Medians:
+    """The figures that are shown: each the median of its rounds; ``None`` for what was not measured."""
+
     def __init__(self, figures: Figures) -> None:
         self._pairs = figures.pairs
         self._by_key: dict[tuple[str, int], list[Measured]] = {}
@@ -209,23 +214,29 @@ class _Medians:
             self._by_key.setdefault((one.contender, one.concurrency), []).append(one)
 
     def runs(self, contender: str, concurrency: int) -> list[Measured]:
+        """All runs of a contender at a concurrency."""
         return self._by_key.get((contender, concurrency), [])
 
     def rate(self, contender: str, concurrency: int) -> float | None:
+        """Requests per second."""
         return _median([one.rate for one in self.runs(contender, concurrency)])
 
     def cpu(self, contender: str, concurrency: int) -> float | None:
+        """The client's CPU per request, in microseconds."""
         return _median([one.cpu for one in self.runs(contender, concurrency)])
 
     def server_load(self, contender: str, concurrency: int) -> float | None:
+        """The part of the time that the server was busy."""
         return _median([one.server_load for one in self.runs(contender, concurrency)])
 
-    def above_transport(self, concurrency: int) -> float | None:
-        return _median([pair.above for pair in self._pairs if pair.concurrency == concurrency])
+    def above(self, transport: TransportName, concurrency: int) -> float | None:
+        """What the client adds to a transport, in microseconds of CPU per call."""
+        pairs = [pair for pair in self._pairs if (pair.transport, pair.concurrency) == (transport, concurrency)]
+        return _median([pair.above for pair in pairs])
 
-    def httpx_rate(self, concurrency: int) -> float | None:
-        """Of the two ways to set up plain httpx the faster."""
-        rates = [self.rate(contender, concurrency) for contender in (HTTPX, HTTPX_FITTED)]
+    def fastest(self, contenders: Sequence[str], concurrency: int) -> float | None:
+        """Of several contenders the greatest number of requests per second."""
+        rates = [self.rate(contender, concurrency) for contender in contenders]
         return max((rate for rate in rates if rate is not None), default=None)
 
 
@@ -235,20 +246,23 @@ def _median(values: Sequence[float]) -> float | None:
 
 def report(options: Options, figures: Figures) -> str:
     """The table, and how it stands against the targets."""
-    medians = _Medians(figures)
+    medians = Medians(figures)
+    ends = f"a run ends at {options.requests:,} requests or {options.seconds:g} s"
+    answers = f"after {options.latency * 1_000:g} ms" if options.latency else "at once"
     lines = [
         _environment(),
-        f"Medians of {options.rounds} rounds; a run ends at {options.requests:,} requests or {options.seconds:g} s.",
+        f"Medians of {options.rounds} rounds; {ends}; the server answers {answers}.",
         "",
-        "| c | contender | requests/s | CPU us/request | x httpx | x floor | lowest-highest requests/s | server busy |",
-        "|--:|---|--:|--:|--:|--:|--:|--:|",
+        "| c | contender | requests/s | CPU us/request | x httpx | x aiohttp | x floor | lowest-highest | server |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for concurrency in options.concurrency:
-        lines += [_row(medians, contender, concurrency) for contender in options.only if contender != CLIENT_ALONE]
-    return "\n".join([*lines, "", *_verdicts(options, medians)])
+        lines += [_row(medians, contender, concurrency) for contender in options.measured if contender != CLIENT_ALONE]
+    lacking = [f"{name} was not measured: pip install {PACKAGES[name]}" for name in options.only if missing(name)]
+    return "\n".join([*lines, "", *lacking, *_verdicts(options, medians)])
 
 
-def _row(medians: _Medians, contender: str, concurrency: int) -> str:
+def _row(medians: Medians, contender: str, concurrency: int) -> str:
     rate = medians.rate(contender, concurrency)
     rates = [one.rate for one in medians.runs(contender, concurrency)]
     cells = [
@@ -256,7 +270,8 @@ def _row(medians: _Medians, contender: str, concurrency: int) -> str:
         contender,
         _number(rate),
         _number(medians.cpu(contender, concurrency)),
-        _ratio(rate, medians.httpx_rate(concurrency)),
+        _ratio(rate, medians.fastest((HTTPX, HTTPX_FITTED), concurrency)),
+        _ratio(rate, medians.rate(AIOHTTP, concurrency)),
         _ratio(rate, medians.rate(FLOOR, concurrency)),
         f"{min(rates):,.0f}-{max(rates):,.0f}" if rates else "-",
         f"{medians.server_load(contender, concurrency) or 0:.0%}",
@@ -264,26 +279,55 @@ def _row(medians: _Medians, contender: str, concurrency: int) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _verdicts(options: Options, medians: _Medians) -> list[str]:
-    lines = []
+def _verdicts(options: Options, medians: Medians) -> Generator[str]:
     for concurrency in options.concurrency:
-        if (above := medians.above_transport(concurrency)) is not None:
-            verdict = ""
-            if concurrency in _OWN_CPU_AT:
-                verdict = f" (target: at most {TARGET_OWN_CPU:g}: {_met(above <= TARGET_OWN_CPU)})"
-            lines.append(f"our own CPU per call above the bare transport at c={concurrency}: {above:.1f} us{verdict}")
-        if (alone := medians.cpu(CLIENT_ALONE, concurrency)) is not None:
-            lines.append(f"the same, measured with a transport that does nothing, at c={concurrency}: {alone:.1f} us")
-    for concurrency in options.concurrency:
-        reference = medians.httpx_rate(concurrency)
-        for contender in (PIDJ, SEND_MANY):
-            rate = medians.rate(contender, concurrency)
-            if concurrency in _RATIO_AT and rate is not None and reference is not None:
-                lines.append(
-                    f"{contender} at c={concurrency}: {_ratio(rate, reference)} times plain httpx "
-                    f"(target: at least {TARGET_RATIO:g}: {_met(rate >= TARGET_RATIO * reference)})"
+        for transport in options.pairs:
+            if (above := medians.above(transport, concurrency)) is not None:
+                said = f"our own CPU per call above the {transport} transport at c={concurrency}: {above:.1f} us"
+                if concurrency in OWN_CPU_AT:
+                    said += f" (target: at most {OWN_CPU:g}: {_met(above <= OWN_CPU)})"
+                yield said
+        if (own := medians.cpu(CLIENT_ALONE, concurrency)) is not None:
+            yield f"the same, measured with a transport that does nothing, at c={concurrency}: {own:.1f} us"
+    for concurrency in sorted(set(RATIO_AT).intersection(options.concurrency)) if not options.latency else ():
+        for target in TARGETS:
+            rate, reference = (
+                medians.rate(target.contender, concurrency),
+                medians.fastest(target.reference, concurrency),
+            )
+            if rate is not None and reference is not None:
+                yield (
+                    f"{target.contender} at c={concurrency}: {rate / reference:.2f} times {target.words} "
+                    f"(target: at least {target.at_least:g}: {_met(rate >= target.at_least * reference)})"
                 )
-    return lines
+    if options.latency and IDEAL_AT in options.concurrency:
+        yield from _ideal(options, medians)
+    yield from _server_verdicts(options, medians)
+
+
+def _ideal(options: Options, medians: Medians) -> Generator[str]:
+    ideal = IDEAL_AT / options.latency
+    for contender in options.measured:
+        rate = medians.rate(contender, IDEAL_AT)
+        if contender != CLIENT_ALONE and rate is not None:
+            verdict = ""
+            if contender in map(over, TRANSPORTS):
+                verdict = f" (target: at least {PART_OF_IDEAL:.0%}: {_met(rate >= PART_OF_IDEAL * ideal)})"
+            yield f"{contender} at c={IDEAL_AT}: {rate / ideal:.0%} of the ideal {ideal:,.0f} a second{verdict}"
+
+
+def _server_verdicts(options: Options, medians: Medians) -> Generator[str]:
+    """How one knows that the server was not what was measured: it had time to spare."""
+    loads = {
+        (contender, concurrency): medians.server_load(contender, concurrency) or 0.0
+        for contender in options.measured
+        for concurrency in options.concurrency
+    }
+    for (contender, concurrency), load in loads.items():
+        if load >= _BUSY:
+            yield f"{contender} at c={concurrency} may have been held up by the server, which was busy {load:.0%}"
+    spare = [load for load in loads.values() if load < _BUSY]
+    yield f"with all others, the server was busy at most {max(spare, default=0.0):.0%} of the time"
 
 
 def _met(met: bool) -> str:  # noqa: FBT001  read where it is called

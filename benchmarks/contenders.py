@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
+from benchmarks import rivals
+from benchmarks.rivals import Drive, crew
 from benchmarks.texts import ACCOUNT_KEY, AUTHORIZATION, GROUP_ID, NUMBERS, PATH, TEXT, TOKEN, Dose, form
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from pidj_async import Pidj, SendText
     from pidj_async.sansio import WireRequest, WireResponse
-    from pidj_async.transports import Progress, Transport
+    from pidj_async.transports import Progress, Transport, TransportName
 
 __all__ = [
     "CLIENT_ALONE",
@@ -29,56 +32,50 @@ __all__ = [
     "FLOOR",
     "HTTPX",
     "HTTPX_FITTED",
-    "PIDJ",
     "SEND_MANY",
-    "TRANSPORT",
+    "TRANSPORTS",
     "Contender",
-    "Drive",
+    "alone",
     "client_and_transport",
+    "over",
 ]
 
-Send = Callable[[str], Awaitable[object]]
-Drive = Callable[[Dose], Awaitable[None]]
 Contender = Callable[[str, int], AbstractAsyncContextManager[Drive]]
 
-PIDJ: Final = "Pidj.messages.send"
+TRANSPORTS: Final[tuple[TransportName, ...]] = ("httpx",)
+"""Our own, the fastest first."""
+
 SEND_MANY: Final = "Pidj.messages.send_many"
 HTTPX: Final = "httpx.AsyncClient"
 HTTPX_FITTED: Final = "httpx.AsyncClient, fitted limits"
-TRANSPORT: Final = "HttpxTransport.send"
 FLOOR: Final = "bare asyncio"
 CLIENT_ALONE: Final = "Pidj without I/O"
 
 
-def _crew(send: Send, concurrency: int) -> Drive:
-    async def work(dose: Dose) -> None:
-        for number in dose:
-            await send(number)
-
-    async def drive(dose: Dose) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(work(dose))
-
-    return drive
+def over(transport: TransportName) -> str:
+    """The contender that is our client over one of our transports."""
+    return f"Pidj over {transport}"
 
 
-def _pidj(base_url: str, transport: Transport | None = None) -> Pidj:
+def alone(transport: TransportName) -> str:
+    """The contender that is one of our transports without the client."""
+    return f"{transport} transport alone"
+
+
+def _pidj(base_url: str, transport: Transport | TransportName = "auto") -> Pidj:
     from pidj_async import Pidj  # noqa: PLC0415  see the head of the module
 
-    if transport is None:
-        return Pidj(account_key=ACCOUNT_KEY, token=TOKEN, base_url=base_url)
     return Pidj(account_key=ACCOUNT_KEY, token=TOKEN, base_url=base_url, transport=transport)
 
 
 @asynccontextmanager
-async def _send(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
-    async with _pidj(base_url) as pidj:
+async def _send(transport: TransportName, base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
+    async with _pidj(base_url, transport) as pidj:
 
         async def send(number: str) -> object:
             return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
 
-        yield _crew(send, concurrency)
+        yield crew(send, concurrency)
 
 
 @asynccontextmanager
@@ -134,22 +131,24 @@ async def _plain_httpx(base_url: str, concurrency: int, limits: httpx.Limits) ->
             response.raise_for_status()
             return response.json()
 
-        yield _crew(send, concurrency)
+        yield crew(send, concurrency)
 
 
 @asynccontextmanager
-async def _transport(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
-    async with client_and_transport(base_url, concurrency) as (_, transport):
-        yield transport
+async def _alone(transport: TransportName, base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
+    async with client_and_transport(transport, base_url, concurrency) as (_, drive):
+        yield drive
 
 
 @asynccontextmanager
-async def client_and_transport(base_url: str, concurrency: int) -> AsyncGenerator[tuple[Drive, Drive], None]:
+async def client_and_transport(
+    name: TransportName, base_url: str, concurrency: int
+) -> AsyncGenerator[tuple[Drive, Drive], None]:
     """Two that share their connections: the client, and the transport below it with requests built beforehand."""
-    from pidj_async.transports import HttpxTransport, Progress  # noqa: PLC0415  see the head of the module
+    from pidj_async.transports import Progress, make_transport  # noqa: PLC0415  see the head of the module
 
     requests = await _wire_requests(base_url)
-    transport = HttpxTransport()
+    transport = make_transport(name)
     try:
         async with _pidj(base_url, transport) as pidj:
 
@@ -159,7 +158,7 @@ async def client_and_transport(base_url: str, concurrency: int) -> AsyncGenerato
             async def carry(number: str) -> object:
                 return await transport.send(requests[number], Progress())
 
-            yield _crew(call, concurrency), _crew(carry, concurrency)
+            yield crew(call, concurrency), crew(carry, concurrency)
     finally:
         await transport.aclose()
 
@@ -205,7 +204,7 @@ async def _client_alone(base_url: str, concurrency: int) -> AsyncGenerator[Drive
         async def send(number: str) -> object:
             return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
 
-        yield _crew(send, concurrency)
+        yield crew(send, concurrency)
 
 
 class _BareConnection(asyncio.Protocol):
@@ -267,7 +266,7 @@ async def _floor(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]
             idle.append(connection)
             return body
 
-        yield _crew(send, concurrency)
+        yield crew(send, concurrency)
 
 
 def _bare_request(host: str, number: str) -> bytes:
@@ -281,11 +280,15 @@ def _bare_request(host: str, number: str) -> bytes:
 
 CONTENDERS: Mapping[str, Contender] = MappingProxyType(
     {
-        PIDJ: _send,
+        **{over(transport): partial(_send, transport) for transport in TRANSPORTS},
         SEND_MANY: _send_many,
+        rivals.AIOHTTP: rivals.by_hand,
         HTTPX: _httpx,
         HTTPX_FITTED: _httpx_fitted,
-        TRANSPORT: _transport,
+        rivals.TWILIO: rivals.twilio,
+        rivals.TELNYX: rivals.telnyx,
+        rivals.SLACK: rivals.slack,
+        **{alone(transport): partial(_alone, transport) for transport in TRANSPORTS},
         FLOOR: _floor,
         CLIENT_ALONE: _client_alone,
     }

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from statistics import median
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -14,10 +15,13 @@ from benchmarks._host import pin, raise_file_limit
 from benchmarks.contenders import CONTENDERS, client_and_transport
 from benchmarks.texts import Dose
 
+if TYPE_CHECKING:
+    from pidj_async.transports import TransportName
+
 __all__ = ["PAIR", "TIME_LIMIT", "Job", "Pair", "Run", "perform", "perform_pair"]
 
 PAIR = "client and transport in turns"
-"""The name of the job that `perform_pair` does."""
+"""What the job of `perform_pair` has for a contender."""
 
 TIME_LIMIT = 240.0
 """Seconds after which a run is given up, on top of what it was to measure: plain httpx is slow to open a thousand."""
@@ -38,6 +42,7 @@ class Job:
         requests: How many to measure at most.
         seconds: How long to measure at most; what is under way by then is waited for, and counts.
         core: The core to run on.
+        transport: Of a `PAIR`.
     """
 
     contender: str
@@ -46,6 +51,7 @@ class Job:
     requests: int
     seconds: float
     core: int | None = None
+    transport: TransportName = "httpx"
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +108,7 @@ async def perform_pair(job: Job) -> Pair:
     """
     turn = max(_TURN, job.concurrency)
     differences: list[float] = []
-    async with client_and_transport(job.base_url, job.concurrency) as drives:
+    async with client_and_transport(job.transport, job.base_url, job.concurrency) as drives:
         sent = 0
         until = time.perf_counter() + job.seconds
         for drive in drives:

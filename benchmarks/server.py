@@ -1,7 +1,8 @@
 """The server that everybody talks to: as little as can be, so that it is not what is measured.
 
 It reads requests by ``Content-Length``, checks that each is a text that was meant to be sent, and writes a reply that
-was prepared once. ``GET /counts`` tells how many requests were right and how many were not, and what CPU it has used.
+was prepared once: at once, or after a while. ``GET /counts`` tells how many requests were right and how many were not,
+and what CPU it has used.
 """
 
 from __future__ import annotations
@@ -11,29 +12,74 @@ import gc
 import json
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
 from benchmarks._host import pin, raise_file_limit
-from benchmarks.texts import AUTHORIZATION, NUMBERS, PATH, form
+from benchmarks.dialects import DIALECTS, Dialect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 __all__ = ["Counts", "serve"]
 
-_BODY: Final = json.dumps({"code": 200, "status": "success", "message": "Message sent."}).encode()
-_REPLY: Final = (
-    b"HTTP/1.1 200 OK\r\nServer: benchmark\r\nDate: Wed, 01 Jan 2025 00:00:00 GMT\r\n"
-    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
-)
-_REQUEST_LINE: Final = f"POST {PATH} HTTP/1.1\r\n".encode()
-_AUTHORIZATION: Final = f"\r\nauthorization: {AUTHORIZATION}\r\n".encode()
-_CONTENT_TYPE: Final = b"\r\ncontent-type: application/x-www-form-urlencoded\r\n"
-_BODIES: Final = frozenset(form(number) for number in NUMBERS)
 _BACKLOG: Final = 4_096
+
+
+class _Route:
+    """A dialect as it stands on the wire."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        body = json.dumps(dialect.reply).encode()
+        head = (
+            f"HTTP/1.1 {dialect.status}\r\nServer: benchmark\r\nDate: Wed, 01 Jan 2025 00:00:00 GMT\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.reply = head.encode() + body
+        self._authorization = f"{dialect.authorization}\r\n".encode()
+        self._content_type = f"\r\ncontent-type: {dialect.content_type}\r\n".encode()
+        self._is_right = dialect.is_right
+
+    def is_right(self, head: bytes, names: bytes, body: bytes) -> bool:
+        where = names.find(b"\r\nauthorization: ") + 17
+        return (
+            where > 16
+            and head.startswith(self._authorization, where)
+            and self._content_type in names
+            and self._is_right(body)
+        )
+
+
+_ROUTES: Final = {f"POST {dialect.path} HTTP/1.1".encode(): _Route(dialect) for dialect in DIALECTS}
+_USUAL: Final = next(iter(_ROUTES.values()))
+
+
+class _Later:
+    """Does things after the same while each: one timer is enough, because what comes first is due first."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: deque[tuple[float, Callable[[bytes], None], bytes]] = deque()
+
+    def call(self, function: Callable[[bytes], None], argument: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._seconds
+        self._waiting.append((due, function, argument))
+        if len(self._waiting) == 1:
+            loop.call_at(due, self._strike)
+
+    def _strike(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._waiting and self._waiting[0][0] <= now:
+            _, function, argument = self._waiting.popleft()
+            function(argument)
+        if self._waiting:
+            loop.call_at(self._waiting[0][0], self._strike)
 
 
 @attrs.define
@@ -45,8 +91,9 @@ class Counts:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, later: _Later | None) -> None:
         self._counts = counts
+        self._later = later
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -74,28 +121,29 @@ class _Connection(asyncio.Protocol):
             counts = json.dumps(attrs.asdict(self._counts) | {"cpu_seconds": time.process_time()}).encode()
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(counts), counts))
             return
-        if _is_right(head + b"\r\n", names + b"\r\n", body):
+        route = _ROUTES.get(head.partition(b"\r\n")[0])
+        if route is not None and route.is_right(head + b"\r\n", names + b"\r\n", body):
             self._counts.right += 1
         else:
             self._counts.wrong += 1
-        self._transport.write(_REPLY)
-
-
-def _is_right(head: bytes, names: bytes, body: bytes) -> bool:
-    where = names.find(b"\r\nauthorization: ")
-    return (
-        head.startswith(_REQUEST_LINE)
-        and head[where + 17 : where + len(_AUTHORIZATION)] == _AUTHORIZATION[17:]
-        and _CONTENT_TYPE in names
-        and body in _BODIES
-    )
+        reply = (route or _USUAL).reply
+        if self._later is None:
+            self._transport.write(reply)
+        else:
+            self._later.call(self._transport.write, reply)
 
 
 @asynccontextmanager
-async def serve(counts: Counts) -> AsyncGenerator[int, None]:
-    """Serve on a free port of the loopback, and yield the port."""
+async def serve(counts: Counts, latency: float = 0.0) -> AsyncGenerator[int, None]:
+    """Serve on a free port of the loopback, and yield the port.
+
+    Args:
+        counts: What to count in.
+        latency: After how many seconds each reply is written.
+    """
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(counts), "127.0.0.1", 0, backlog=_BACKLOG)
+    later = _Later(latency) if latency else None
+    server = await loop.create_server(lambda: _Connection(counts, later), "127.0.0.1", 0, backlog=_BACKLOG)
     try:
         port: int = server.sockets[0].getsockname()[1]
         yield port
@@ -103,14 +151,14 @@ async def serve(counts: Counts) -> AsyncGenerator[int, None]:
         server.close()
 
 
-async def _serve_until_input_ends() -> None:
-    async with serve(Counts()) as port:
+async def _serve_until_input_ends(latency: float) -> None:
+    async with serve(Counts(), latency) as port:
         print(port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
     raise_file_limit()
-    pin(int(sys.argv[1]) if len(sys.argv) > 1 else None)
+    pin(int(sys.argv[2]) if len(sys.argv) > 2 else None)
     gc.freeze()
-    asyncio.run(_serve_until_input_ends())
+    asyncio.run(_serve_until_input_ends(float(sys.argv[1])))

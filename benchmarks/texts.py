@@ -7,7 +7,7 @@ import time
 from typing import Final
 from urllib.parse import urlencode
 
-__all__ = ["ACCOUNT_KEY", "AUTHORIZATION", "GROUP_ID", "NUMBERS", "PATH", "TEXT", "TOKEN", "Dose", "form"]
+__all__ = ["ACCOUNT_KEY", "AUTHORIZATION", "GROUP_ID", "NUMBERS", "PATH", "SENDER", "TEXT", "TOKEN", "Dose", "form"]
 
 ACCOUNT_KEY: Final = "benchmark-account"
 TOKEN: Final = "benchmark-token"
@@ -15,6 +15,9 @@ AUTHORIZATION: Final = "Basic " + base64.b64encode(f"{ACCOUNT_KEY}:{TOKEN}".enco
 PATH: Final = "/api/2020/send"
 TEXT: Final = "Your appointment is tomorrow at 9:30. Reply C to confirm."
 GROUP_ID: Final = "gr:0f8fad5b-d9cb-469f-a165-70867728950e"
+SENDER: Final = "+18885559999"
+"""Who sends, for services that have no groups."""
+
 NUMBERS: Final = tuple(f"+1888555{number:04}" for number in range(1_000))
 """Recipients, in turn: what is the same for every text may be prepared once, the recipient may not."""
 

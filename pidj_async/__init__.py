@@ -37,13 +37,17 @@ if TYPE_CHECKING:
     from pidj_async.sandbox import Sandbox
     from pidj_async.sansio import Reply
     from pidj_async.transports import Progress, Transport
+    from pidj_async.transports.aiohttp import AiohttpTransport
+    from pidj_async.transports.fast import FastTransport
     from pidj_async.transports.httpx import HttpxTransport
 
 _HOMES = {
     "APIError": "errors",
+    "AiohttpTransport": "transports.aiohttp",
     "AuthenticationError": "errors",
     "Bulk": "bulk",
     "ConfigurationError": "errors",
+    "FastTransport": "transports.fast",
     "HttpxTransport": "transports.httpx",
     "InvalidPayloadError": "errors",
     "InvalidRequestError": "errors",
@@ -78,9 +82,11 @@ __all__ = [
     "NO_RETRIES",
     "UNSET",
     "APIError",
+    "AiohttpTransport",
     "AuthenticationError",
     "Bulk",
     "ConfigurationError",
+    "FastTransport",
     "HttpxTransport",
     "InvalidPayloadError",
     "InvalidRequestError",

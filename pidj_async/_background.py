@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 
 import anyio
 
-__all__ = ["Background"]
+__all__ = ["Background", "launcher"]
 
 
 class Background:
@@ -58,3 +59,26 @@ class Background:
         """Wait until it has stopped, even if the waiting task is cancelled meanwhile."""
         with anyio.CancelScope(shield=True):
             await self._done.wait()
+
+
+def launcher(name: str) -> Callable[[Callable[[], Coroutine[object, object, None]]], object]:
+    """Return what starts a function in the event loop that is running now, from any thread: for ``__del__``.
+
+    The function must catch what it raises: nobody awaits it.
+
+    Args:
+        name: For debuggers.
+    """
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        token = trio.lowlevel.current_trio_token()
+        return lambda function: token.run_sync_soon(partial(trio.lowlevel.spawn_system_task, function, name=name))
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to its tasks
+
+    def start(function: Callable[[], Coroutine[object, object, None]]) -> None:
+        task = loop.create_task(function(), name=name)
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    return lambda function: loop.call_soon_threadsafe(start, function)

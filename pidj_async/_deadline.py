@@ -1,7 +1,8 @@
-"""A deadline: a timer around a block, or around a coroutine that may not need one.
+"""The deadlines of a client's calls: each a block that ends when its time is over.
 
 anyio's ``move_on_after`` does the same, and does on trio. On asyncio it costs as much as everything else the client
-does for a call, because its scopes can be nested, shielded and shared; a deadline needs none of that.
+does for a call, because its scopes can be nested, shielded and shared; a deadline needs none of that. Nor does it need
+a timer for each call: all of a client's calls have the same time, so they run out in the order in which they began.
 """
 
 from __future__ import annotations
@@ -17,18 +18,95 @@ import anyio
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["deadline_after", "within"]
+__all__ = ["Deadlines", "within"]
 
 R = TypeVar("R")
 
+_LOOK_AGAIN = 1.0  # seconds; a timer that has nothing to watch over any more is gone by then
 
-def deadline_after(seconds: float | None) -> _AsyncioDeadline | anyio.CancelScope:
-    """Make a deadline, to be entered at once. ``None`` is never. Its ``deadline`` is by ``anyio.current_time()``."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:  # trio
-        return anyio.move_on_after(seconds)
-    return _AsyncioDeadline(loop, math.inf if seconds is None else loop.time() + seconds)
+
+class Deadlines:
+    """One timer, set for the oldest call that is under way.
+
+    Args:
+        seconds: How long each block may take; ``None`` for ever.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: dict[_Block, None] = {}  # a dict keeps the order
+
+    def begin(self) -> _Block | anyio.CancelScope:
+        """Make a block, to be entered at once. Its ``deadline`` is by ``anyio.current_time()``."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # trio
+            return anyio.move_on_after(self.seconds)
+        if loop is not self._loop:
+            # What ran in another event loop ended with it.
+            self._loop, self._timer, self._running = loop, None, {}
+        return _Block(self, math.inf if self.seconds is None else loop.time() + self.seconds)
+
+    def add(self, block: _Block) -> None:
+        """Watch over a block; for blocks."""
+        self._running[block] = None
+        if self._timer is None:
+            self._strike()
+
+    def remove(self, block: _Block) -> None:
+        """Watch over it no more. The timer stays as it is: taking it back would cost more than its striking idly."""
+        self._running.pop(block, None)
+
+    def _strike(self) -> None:
+        self._timer = None
+        assert self._loop is not None  # noqa: S101  there is no block without one
+        now = self._loop.time()
+        while self._running:
+            oldest = next(iter(self._running))
+            if oldest.deadline > now:
+                self._timer = self._loop.call_at(min(oldest.deadline, now + _LOOK_AGAIN), self._strike)
+                return
+            del self._running[oldest]
+            oldest.expire()
+
+
+class _Block:
+    """What `asyncio.timeout_at` does, without being a coroutine, and without raising TimeoutError."""
+
+    __slots__ = ("_before", "_deadlines", "_expired", "_task", "deadline")
+
+    def __init__(self, deadlines: Deadlines, deadline: float) -> None:
+        self.deadline = deadline
+        self._deadlines = deadlines
+        self._expired = False
+        self._task: asyncio.Task[object] | None = None
+        self._before = 0
+
+    def __enter__(self) -> None:
+        if self.deadline != math.inf:
+            self._task = task = asyncio.current_task()
+            assert task is not None  # noqa: S101  only a task can await a call
+            self._before = task.cancelling()
+            self._deadlines.add(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if self._task is None:
+            return False
+        self._deadlines.remove(self)
+        if not self._expired:
+            return False
+        # Somebody else may have cancelled the task in the same moment: that must not be swallowed.
+        return self._task.uncancel() <= self._before and kind is asyncio.CancelledError
+
+    def expire(self) -> None:
+        """End it; for `Deadlines`."""
+        self._expired = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 def within(seconds: float | None, work: Coroutine[Any, Any, R]) -> Awaitable[R | None]:
@@ -41,10 +119,10 @@ def within(seconds: float | None, work: Coroutine[Any, Any, R]) -> Awaitable[R |
         What `work` returns; ``None`` if it took longer, and then it has been cancelled.
     """
     try:
-        loop = asyncio.get_running_loop()
+        asyncio.get_running_loop()
     except RuntimeError:  # trio
         return _within_scope(seconds, work)
-    return _within(loop, seconds, work)
+    return _within(seconds, work)
 
 
 async def _within_scope(seconds: float | None, work: Coroutine[Any, Any, R]) -> R | None:
@@ -54,13 +132,11 @@ async def _within_scope(seconds: float | None, work: Coroutine[Any, Any, R]) -> 
 
 
 @types.coroutine
-def _within(
-    loop: asyncio.AbstractEventLoop, seconds: float | None, work: Coroutine[Any, Any, R]
-) -> Generator[Any, Any, R | None]:
+def _within(seconds: float | None, work: Coroutine[Any, Any, R]) -> Generator[Any, Any, R | None]:
     # This is ``await work``, step by step, with a pause for thought after the first one.
     try:
         waits_for = work.send(None)
-        with _AsyncioDeadline(loop, math.inf if seconds is None else loop.time() + seconds):
+        with Deadlines(seconds).begin():
             while True:
                 try:
                     sent = yield waits_for
@@ -72,39 +148,3 @@ def _within(
         result: R = done.value
         return result
     return None
-
-
-class _AsyncioDeadline:
-    """What `asyncio.timeout_at` does, without being a coroutine, and without raising TimeoutError."""
-
-    __slots__ = ("_before", "_expired", "_loop", "_task", "_timer", "deadline")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
-        self.deadline = deadline
-        self._loop = loop
-        self._expired = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[object] | None = None
-        self._before = 0
-
-    def __enter__(self) -> None:
-        if self.deadline != math.inf:
-            self._task = asyncio.current_task(self._loop)
-            assert self._task is not None  # noqa: S101  only a task can await a call
-            self._before = self._task.cancelling()
-            self._timer = self._loop.call_at(self.deadline, self._expire)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self._expired or self._task is None:
-            return False
-        # Somebody else may have cancelled the task in the same moment: that must not be swallowed.
-        return self._task.uncancel() <= self._before and kind is asyncio.CancelledError
-
-    def _expire(self) -> None:
-        self._expired = True
-        if self._task is not None:
-            self._task.cancel()

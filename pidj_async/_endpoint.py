@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from pidj_async._fields import FieldInfo, Request, fields_of
 from pidj_async.models import Model
+from pidj_async.wire import form_encoder
 
 __all__ = ["Endpoint"]
 
@@ -32,6 +33,7 @@ class Endpoint(Generic[R]):
         many: The result is an array of `model`.
         renames: Fields of `model` that have another name on the wire.
         safe_to_repeat: Whether a request whose outcome is unknown may be sent again without harm.
+        streamed: The client has a second method, ``stream``, that yields the results while the reply is arriving.
         secret_reply: The reply is a secret; no part of it may be shown.
         also: Other verbs that the vendor takes for the same call. The client never uses them.
     """
@@ -45,11 +47,13 @@ class Endpoint(Generic[R]):
     many: bool = False
     renames: Mapping[str, str] = attrs.field(factory=dict)
     safe_to_repeat: bool
+    streamed: bool = False
     secret_reply: bool = False
     also: tuple[str, ...] = ()
 
     path_fields: tuple[str, ...] = attrs.field(init=False)
     form_fields: tuple[FieldInfo, ...] = attrs.field(init=False, repr=False)
+    encode_form: Callable[[Request[R]], bytes] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         in_path = tuple(_PLACEHOLDER.findall(self.path))
@@ -58,9 +62,9 @@ class Endpoint(Generic[R]):
             msg = f"{self.name}: {sorted(strangers)} of the path are no required fields of {self.request.__name__}"
             raise TypeError(msg)
         object.__setattr__(self, "path_fields", in_path)
-        object.__setattr__(
-            self, "form_fields", tuple(field for field in fields if field.on_wire and field.name not in in_path)
-        )
+        in_form = tuple(field for field in fields if field.on_wire and field.name not in in_path)
+        object.__setattr__(self, "form_fields", in_form)
+        object.__setattr__(self, "encode_form", form_encoder(in_form))
 
     @property
     def namespace(self) -> str | None:

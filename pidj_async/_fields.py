@@ -436,6 +436,8 @@ def _checker(name: str, kind: Kind, *, required: bool, clearable: bool) -> Calla
     check = kind.check
 
     def convert(value: Any) -> Any:
+        if type(value) is str:  # nearly always
+            return check(name, value)
         if value is UNSET and not required:
             return value
         if value is None and clearable:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pidj_async import requests
 from pidj_async._unset import UNSET, Unset
 from pidj_async.bulk import SendsMany
+from pidj_async.streaming import Stream
 
 if TYPE_CHECKING:
     from pidj_async._fields import Role
@@ -599,6 +600,27 @@ class Contacts(_Calls):
             ResponseError: The reply is not what the API promises.
         """
         return await self._client.execute(requests.ListContacts())
+
+    def stream(self) -> Stream[Contact]:
+        """Iterate over what `list` returns, while the reply is still arriving.
+
+        ::
+
+            async for one in pidj.contacts.stream():
+                print(one.id)
+
+        However many there are, only some are in memory at a time. It raises what `list` raises, while it is
+        iterated over. What fails before the first result is tried again, as with every call; what fails after it is
+        raised, so that nothing is handed over twice. A reply that ends too early is an error, never a short list. The
+        client's ``deadline`` bounds the wait for each result.
+
+        Returns:
+            What to iterate over. Left before its end it closes its connection: at once, if used as ``async with``.
+
+        Raises:
+            ConfigurationError: If the client's transport cannot stream.
+        """
+        return self._client.stream(requests.ListContacts())
 
 
 class Groups(_Calls):

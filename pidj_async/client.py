@@ -9,18 +9,20 @@ import random
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import attrs
 
-from pidj_async._deadline import deadline_after
+from pidj_async._deadline import Deadlines
 from pidj_async._masking import mask_text
 from pidj_async._resources import Contacts, Groups, Messages, RootCalls, SeriesCalls, Sso, Surveys, Tasks, Users
 from pidj_async._unset import UNSET, Unset
 from pidj_async._version import __version__
 from pidj_async.endpoints import endpoint_of
 from pidj_async.errors import ConfigurationError, NotSentError, OutcomeUnknownError, PidjError, TransportError
+from pidj_async.incremental import ItemReader
 from pidj_async.outcomes import OutcomeState, outcome_state
 from pidj_async.retries import Retry, RetryBudget, RetryPolicy
 from pidj_async.sansio import (
@@ -30,19 +32,23 @@ from pidj_async.sansio import (
     build_request,
     check_base_url,
     parse_response,
+    parse_result,
 )
-from pidj_async.transports import Progress, Transport, TransportName, make_transport
+from pidj_async.streaming import Arriving, Stream
+from pidj_async.transports import Progress, StreamingTransport, Transport, TransportName, make_transport
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from pidj_async._endpoint import Endpoint
     from pidj_async._fields import Request
-    from pidj_async.sansio import WireRequest
 
 __all__ = ["Pidj"]
 
 R = TypeVar("R")
+M = TypeVar("M")
+T = TypeVar("T")
 
 logger = logging.getLogger("pidj_async")
 
@@ -61,7 +67,8 @@ class Pidj(RootCalls):
         account_key: The Account Key from Pidj's API page, under settings.
         token: The Token from the same page. It is never shown in a repr, a log or an error.
         base_url: Another address, API version included; https, except on loopback.
-        transport: What carries the requests: a `Transport`, which is yours to close, or the name of one.
+        transport: What carries the requests: a `Transport`, which is yours to close, or the name of one. ``"auto"`` is
+            the fastest that is installed and can do what is asked of it.
         retry: When to try again, a pure function; see `pidj_async.retries`.
         retry_budget: Tokens for retries, shared by everybody who passes the same one. The client's own, if left out.
         deadline: Seconds for a whole call, retries and waits included. ``None`` for no limit.
@@ -107,7 +114,7 @@ class Pidj(RootCalls):
         )
         self._retry: Retry = RetryPolicy() if retry is None else retry
         self._retry_budget = RetryBudget() if retry_budget is None else retry_budget
-        self._deadline = _check_deadline(deadline)
+        self._deadlines = Deadlines(_check_deadline(deadline))
         self._owns_transport = isinstance(transport, str)
         self._transport = make_transport(transport) if isinstance(transport, str) else transport
         self._state = _State()
@@ -177,7 +184,7 @@ class Pidj(RootCalls):
         if retry is not UNSET:
             other._retry = retry  # noqa: SLF001  another of ourselves
         if deadline is not UNSET:
-            other._deadline = _check_deadline(deadline)  # noqa: SLF001
+            other._deadlines = Deadlines(_check_deadline(deadline))  # noqa: SLF001
         other._owns_transport = False  # noqa: SLF001
         other._attach_namespaces()  # noqa: SLF001
         return other
@@ -191,6 +198,15 @@ class Pidj(RootCalls):
     def transport(self) -> Transport:
         """What carries this client's requests."""
         return self._transport
+
+    @property
+    def transport_name(self) -> str:
+        """Which transport that is, by name.
+
+        ``"auto"`` becomes ``"fast"``, ``"aiohttp"`` or ``"httpx"``, whichever it took, with the first request. A
+        transport without a ``name`` goes by that of its class.
+        """
+        return str(getattr(self._transport, "name", type(self._transport).__name__))
 
     async def __aenter__(self) -> Self:
         return self
@@ -226,7 +242,8 @@ class Pidj(RootCalls):
             OutcomeUnknownError: It may have been acted on.
             ResponseError: The reply is not what the API promises.
         """
-        return (await self.call(request, progress=progress)).result
+        progress = Progress() if progress is None else progress
+        return await self._carry_out(request, progress, parse_result)
 
     async def call(self, request: Request[R], *, progress: Progress | None = None) -> Reply[R]:
         """Carry out a request and return the whole reply, unknown fields and headers included.
@@ -238,12 +255,79 @@ class Pidj(RootCalls):
         Raises:
             PidjError: As `execute`.
         """
+        progress = Progress() if progress is None else progress
+        reply: Reply[R] = await self._carry_out(request, progress, parse_response)
+        return reply if progress.attempts == 1 else attrs.evolve(reply, attempts=progress.attempts)
+
+    def stream(self, request: Request[tuple[M, ...]]) -> Stream[M]:
+        """Carry out a request for many results, and iterate over them while the reply is still arriving.
+
+        ``pidj.stream(ListContacts())`` is ``pidj.contacts.stream()``. Only beginning is tried again: not what fails
+        once a result was handed over. The client's `deadline` bounds the wait for each result, the first with its
+        retries.
+
+        Args:
+            request: An instance of one of the classes in `pidj_async.requests` whose result is a tuple.
+
+        Returns:
+            What to iterate over. It raises what `execute` raises; a reply that ends too early is an error, never a
+            short list.
+
+        Raises:
+            TypeError: If the result of the request is one thing.
+            ConfigurationError: If the client's transport cannot stream.
+        """
+        row = endpoint_of(request)
+        if not row.many:
+            msg = f"{row.name} returns one {row.model.__name__}; only what returns many can be streamed"
+            raise TypeError(msg)
+        transport = self._transport
+        if not isinstance(transport, StreamingTransport):
+            msg = (
+                f"{type(transport).__name__} cannot stream: give it a method stream() as StreamingTransport has it, "
+                f"or call {row.name}(), which reads the whole reply at once"
+            )
+            raise ConfigurationError(msg)
+        row = attrs.evolve(row, name=f"{row.namespace}.stream")
+        wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
+        progress = Progress()
+
+        async def begin_once() -> Arriving[M]:
+            reply = await transport.stream(wire, progress)
+            reader = ItemReader(
+                row,
+                status_code=reply.status_code,
+                headers=reply.headers,
+                request=request,
+                secrets=self._secrets,
+            )
+            arriving = Arriving(reply, reader)
+            await arriving.wait()
+            logger.debug("%s: HTTP %d, arriving, try %d", row.name, reply.status_code, progress.attempts)
+            return arriving
+
+        return Stream(partial(self._attempts, row, progress, begin_once), partial(self._in_time, row, progress))
+
+    async def _carry_out(self, request: Request[Any], progress: Progress, parse: Callable[..., T]) -> T:
         row = endpoint_of(request)
         wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
-        progress = Progress() if progress is None else progress
+
+        async def send_once() -> T:
+            response = await self._transport.send(wire, progress)
+            now = datetime.now(UTC) if "retry-after" in response.headers else None
+            result = parse(row, response, request=request, secrets=self._secrets, now=now)
+            if logger.isEnabledFor(logging.DEBUG):
+                content = mask_text(response.content)
+                logger.debug("%s: HTTP %d, %s, try %d", row.name, response.status_code, content, progress.attempts)
+            return result
+
+        return await self._in_time(row, progress, partial(self._attempts, row, progress, send_once))
+
+    async def _in_time(self, row: Endpoint[Any], progress: Progress, work: Callable[[float], Awaitable[T]]) -> T:
+        """Carry out a call, or a part of one, within the deadline; `work` is told when that is."""
         try:
-            with (deadline := deadline_after(self._deadline)):
-                return await self._attempts(row, request, wire, progress, deadline.deadline)
+            with (block := self._deadlines.begin()):
+                return await work(block.deadline)
         except PidjError as error:
             error.endpoint = row.name
             error.attempts = progress.attempts
@@ -255,8 +339,9 @@ class Pidj(RootCalls):
         raise self._out_of_time(row, progress)
 
     async def _attempts(
-        self, row: Endpoint[R], request: Request[R], wire: WireRequest, progress: Progress, give_up_at: float
-    ) -> Reply[R]:
+        self, row: Endpoint[Any], progress: Progress, once: Callable[[], Awaitable[T]], give_up_at: float
+    ) -> T:
+        """Try it once, and again as long as the policy says so."""
         acted_on = False
         while True:
             if self._state.closed:
@@ -264,8 +349,7 @@ class Pidj(RootCalls):
                 raise NotSentError(msg)
             progress.attempts += 1
             try:
-                response = await self._transport.send(wire, progress)
-                reply = parse_response(row, response, request=request, secrets=self._secrets, now=datetime.now(UTC))
+                result = await once()
             except PidjError as error:
                 acted_on = acted_on or outcome_state(error) is OutcomeState.UNKNOWN
                 # From here on only what an earlier try may have done counts, until the next one starts.
@@ -286,15 +370,7 @@ class Pidj(RootCalls):
                 await anyio.sleep(wait)
             else:
                 self._retry_budget.give_back()
-                if logger.isEnabledFor(logging.DEBUG):
-                    logger.debug(
-                        "%s: HTTP %d, %s, try %d",
-                        row.name,
-                        response.status_code,
-                        mask_text(response.content),
-                        progress.attempts,
-                    )
-                return reply if progress.attempts == 1 else attrs.evolve(reply, attempts=progress.attempts)
+                return result
 
     def _wait_before_retry(self, row: Endpoint[Any], attempt: int, error: PidjError, give_up_at: float) -> float | None:
         backoff = self._retry(row, attempt, error)
@@ -307,7 +383,7 @@ class Pidj(RootCalls):
         return wait
 
     def _out_of_time(self, row: Endpoint[Any], progress: Progress) -> TransportError:
-        limit = f"{row.name}: the deadline of {self._deadline:g} s has passed"
+        limit = f"{row.name}: the deadline of {self._deadlines.seconds:g} s has passed"
         error: TransportError
         if progress.request_started:
             error = OutcomeUnknownError(f"{limit}; the request may have been acted on")

@@ -179,6 +179,7 @@ TABLE: Final[tuple[Endpoint[Any], ...]] = (
         model=models.Contact,
         envelope="contacts",
         many=True,
+        streamed=True,
         safe_to_repeat=True,
     ),
     # ------------------------------------------------------------------------------------------------------- groups

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
@@ -31,7 +32,14 @@ from pidj_async.errors import (
     ResponseError,
     ServerError,
 )
-from pidj_async.wire import MissingFieldError, decode_json, encode_form, encode_path, structure
+from pidj_async.wire import (
+    MissingFieldError,
+    another_shape,
+    decode_json,
+    documented,
+    encode_path,
+    structure,
+)
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -42,7 +50,11 @@ __all__ = [
     "build_request",
     "check_base_url",
     "is_loopback",
+    "items_decoder",
+    "no_json",
     "parse_response",
+    "parse_result",
+    "says_no",
 ]
 
 R = TypeVar("R")
@@ -182,9 +194,7 @@ def build_request(
     path = row.path
     if row.path_fields:
         path = path.format_map({name: encode_path(getattr(value, name)) for name in row.path_fields})
-    content = b""
-    if row.form_fields:
-        content = encode_form(row.form_fields, value)
+    content = row.encode_form(value)
     if row.method in _WITH_FORM:
         headers = (*headers, _FORM)
     return WireRequest(method=row.method, url=base_url + path, headers=headers, content=content, endpoint=row.name)
@@ -232,19 +242,16 @@ def parse_response(
     except ValueError:
         envelope = None
         if status_code < 300:
-            kind = response.headers.get("content-type", "no content type")
-            kind = shorten(redact(kind, _secrets_of(row, request, secrets)), 40)
-            msg = f"{row.name}: HTTP {status_code}, but the body is not JSON ({kind}, {len(response.content)} bytes)"
-            raise ResponseError(msg, status_code=status_code) from None
+            size = len(response.content)
+            raise no_json(row, status_code, response.headers, size, request=request, secrets=secrets) from None
     if not isinstance(envelope, dict):
         if status_code < 300:
             msg = f"{row.name}: HTTP {status_code}, but the body is a JSON {_json_type(envelope)}, not an object"
             raise ResponseError(msg, status_code=status_code)
         envelope = {}
-    status = envelope.get("status")
     # Without a status the code is all that is left to say it: the vendor promises that it equals the HTTP status.
-    refused = status.lower() in _REFUSALS if isinstance(status, str) else (_integer(envelope.get("code")) or 0) >= 400
-    if status_code >= 400 or refused:
+    coded = not isinstance(envelope.get("status"), str) and (_integer(envelope.get("code")) or 0) >= 400
+    if status_code >= 400 or says_no(envelope) or coded:
         raise _api_error(row, response, envelope, request, secrets=_secrets_of(row, request, secrets), now=now)
     return Reply(
         result=_read_result(row, envelope, status_code),
@@ -252,6 +259,79 @@ def parse_response(
         envelope=envelope,
         headers=response.headers,
     )
+
+
+def parse_result(
+    row: Endpoint[R],
+    response: WireResponse,
+    *,
+    request: Request[R] | None = None,
+    secrets: Iterable[str] = (),
+    now: datetime | None = None,
+) -> R:
+    """Say what a reply means, for callers who want nothing but the result of `parse_response`.
+
+    A reply that is as it should be takes a quicker way, if msgspec is installed.
+
+    Args:
+        row: See `parse_response`.
+        response: See `parse_response`.
+        request: See `parse_response`.
+        secrets: See `parse_response`.
+        now: See `parse_response`.
+
+    Raises:
+        APIError: One of its subclasses: Pidj said no.
+        ResponseError: The reply is not what the API promises.
+    """
+    decode: Callable[[bytes], R] | None = _reply_decoder(row)
+    if decode is not None and 200 <= response.status_code < 300:
+        try:
+            return decode(response.content)
+        except another_shape():
+            pass  # and not the other way here, or else this error, which may quote the body, would be its context
+    return parse_response(row, response, request=request, secrets=secrets, now=now).result
+
+
+@cache
+def _reply_decoder(row: Endpoint[R]) -> Callable[[bytes], R] | None:
+    quick = documented()
+    if quick is None:
+        return None
+    decoder: Callable[[bytes], R] = quick.reply_decoder(row.model, row.envelope, row.renames, many=row.many)
+    return decoder
+
+
+@cache
+def items_decoder(row: Endpoint[tuple[R, ...]]) -> Callable[[bytes], list[R]] | None:
+    """What decodes an array of a row's results quickly, or raises `another_shape`; ``None`` without msgspec."""
+    quick = documented()
+    if quick is None:
+        return None
+    decoder: Callable[[bytes], list[R]] = quick.items_decoder(row.model, row.renames)
+    return decoder
+
+
+def says_no(envelope: Mapping[str, Any]) -> bool:
+    """Whether a reply's status is that of a refusal."""
+    status = envelope.get("status")
+    return isinstance(status, str) and status.lower() in _REFUSALS
+
+
+def no_json(
+    row: Endpoint[Any],
+    status_code: int,
+    headers: Mapping[str, str],
+    size: int,
+    *,
+    request: Request[Any] | None,
+    secrets: Iterable[str],
+) -> ResponseError:
+    """The error for a body that should be JSON; `size` is in bytes, the rest as for `parse_response`."""
+    kind = headers.get("content-type", "no content type")
+    kind = shorten(redact(kind, _secrets_of(row, request, secrets)), 40)
+    msg = f"{row.name}: HTTP {status_code}, but the body is not JSON ({kind}, {size} bytes)"
+    return ResponseError(msg, status_code=status_code)
 
 
 def _read_result(row: Endpoint[Any], envelope: Mapping[str, Any], status_code: int) -> Any:

@@ -31,6 +31,7 @@ from pidj_async.sandbox.seed import GROUP_ID, SERIES_ID, SURVEY_ID
 from pidj_async.sandbox.state import State
 from pidj_async.sansio import DEFAULT_BASE_URL, WireRequest, WireResponse
 from pidj_async.transports.failures import Witness, transport_error
+from pidj_async.transports.streaming import BodyStream, whole
 from pidj_async.webhooks.samples import sample
 
 if TYPE_CHECKING:
@@ -200,6 +201,9 @@ class _MockTransport:
         progress.request_started = True
         headers = {name.lower(): value for name, value in response.headers.items()}
         return WireResponse(status_code=response.status_code, headers=headers, content=content)
+
+    async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> BodyStream:
+        return whole(await self.send(request, progress), max_bytes)
 
     async def aclose(self) -> None:
         """Nothing is open."""

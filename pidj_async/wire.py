@@ -15,14 +15,23 @@ from urllib.parse import quote
 
 import attrs
 
+from pidj_async._fields import FieldInfo, Kind
 from pidj_async._unset import UNSET
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from cattrs import Converter
 
-    from pidj_async._fields import FieldInfo
-
-__all__ = ["MissingFieldError", "decode_json", "encode_form", "encode_path", "structure"]
+__all__ = [
+    "MissingFieldError",
+    "another_shape",
+    "decode_json",
+    "documented",
+    "encode_path",
+    "form_encoder",
+    "structure",
+]
 
 M = TypeVar("M")
 
@@ -39,17 +48,30 @@ class MissingFieldError(ValueError):
 # ------------------------------------------------------------------------------------------------------ to the wire
 
 
-def encode_form(fields: tuple[FieldInfo, ...], request: Any) -> bytes:
-    """Write a request's fields as ``application/x-www-form-urlencoded``.
+def form_encoder(fields: tuple[FieldInfo, ...]) -> Callable[[Any], bytes]:
+    """Return what writes these fields of a request as ``application/x-www-form-urlencoded``.
 
     A value is written, ``None`` is written blank (Pidj removes the value), `UNSET` is not written at all.
     """
-    pairs = []
-    for field in fields:
-        value = getattr(request, field.name)
-        if value is not UNSET:
-            pairs.append(f"{field.name}={'' if value is None else _form_value(field.kind.encode(value))}")
-    return "&".join(pairs).encode("ascii")
+    # Most kinds write a text as it is: nothing is called for those.
+    plan = [(one.name, None if type(one.kind).encode is Kind.encode else one.kind.encode) for one in fields]
+
+    def encode(request: Any) -> bytes:
+        pairs = []
+        for name, write in plan:
+            value = getattr(request, name)
+            if value is UNSET:
+                continue
+            if value is None:
+                value = ""
+            elif write is not None:
+                value = write(value)
+            # Latin-1 gives each byte of the UTF-8 a character of its own, which is what the table is indexed by.
+            text = value if value.isascii() else value.encode().decode("latin-1")
+            pairs.append(f"{name}={text.translate(_FORM_TABLE)}")
+        return "&".join(pairs).encode("ascii")
+
+    return encode
 
 
 # urllib's quote_plus looks at each byte by itself; for a text of 160 characters that takes longer than all else the
@@ -57,11 +79,6 @@ def encode_form(fields: tuple[FieldInfo, ...], request: Any) -> bytes:
 _FORM_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _FORM_TABLE = [chr(byte) if byte in _FORM_SAFE else f"%{byte:02X}" for byte in range(256)]
 _FORM_TABLE[ord(" ")] = "+"
-
-
-def _form_value(value: str) -> str:
-    # Latin-1 gives each byte of the UTF-8 a character of its own, which is what the table is indexed by.
-    return (value if value.isascii() else value.encode().decode("latin-1")).translate(_FORM_TABLE)
 
 
 def encode_path(value: str) -> str:
@@ -84,6 +101,25 @@ def decode_json(body: bytes | str) -> Any:
     except RecursionError:
         msg = "nested too deep"
         raise ValueError(msg) from None
+
+
+@cache
+def documented() -> ModuleType | None:
+    """The quick way from a reply to a result, `pidj_async._documented`; ``None`` without msgspec."""
+    try:
+        from pidj_async import _documented  # noqa: PLC0415  see the head of the module
+    except ModuleNotFoundError as error:
+        if error.name != "msgspec":
+            raise
+        return None
+    return _documented
+
+
+@cache
+def another_shape() -> tuple[type[Exception], ...]:
+    """What its decoders raise for a reply that has to be read the other way."""
+    quick = documented()
+    return () if quick is None else quick.ANOTHER_SHAPE
 
 
 def structure(

@@ -10,9 +10,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from pidj_async._deadline import deadline_after, within
+from pidj_async import _deadline
+from pidj_async._deadline import Deadlines, _Block, within
 
 pytestmark = pytest.mark.anyio
+
+
+def deadline_after(seconds: float | None) -> _Block | anyio.CancelScope:
+    return Deadlines(seconds).begin()
 
 
 async def test_a_block_that_takes_too_long_ends_quietly() -> None:
@@ -103,6 +108,67 @@ async def test_it_works_within_asyncios_own(anyio_backend: str) -> None:  # noqa
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await block()
+
+
+async def test_one_timer_serves_many_blocks() -> None:
+    """Each that takes too long ends by itself, in its own time; those that were in time are left alone."""
+    deadlines = Deadlines(0.05)
+    took: dict[int, float] = {}
+
+    async def block(number: int) -> None:
+        await anyio.sleep(number * 0.01)
+        start = anyio.current_time()
+        with deadlines.begin():
+            await anyio.sleep(0.001 if number % 2 else 10)
+        took[number] = anyio.current_time() - start
+
+    async with anyio.create_task_group() as group:
+        for number in range(10):
+            group.start_soon(block, number)
+
+    assert list(range(10)) == sorted(took)
+    assert all(0.04 < took[number] < 5 for number in range(0, 10, 2))
+    assert all(took[number] < took[0] for number in range(1, 10, 2))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_thousand_blocks_set_no_thousand_timers(anyio_backend: str) -> None:  # noqa: ARG001  trio has scopes
+    """The event loop's own list of timers is as long as before."""
+    deadlines = Deadlines(60)
+    loop: Any = asyncio.get_running_loop()
+    before = len(loop._scheduled)
+    for _ in range(1_000):
+        with deadlines.begin():
+            pass
+    assert 1 == len(loop._scheduled) - before
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_timer_does_not_outlive_its_use(
+    anyio_backend: str,  # noqa: ARG001  trio has scopes
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever makes a client for each call is not left with a timer for each."""
+    monkeypatch.setattr(_deadline, "_LOOK_AGAIN", 0.01)
+    loop: Any = asyncio.get_running_loop()
+    for _ in range(100):
+        with Deadlines(60).begin():
+            pass
+    await anyio.sleep(0.05)
+    assert [] == [handle for handle in loop._scheduled if "_strike" in repr(handle)]
+
+
+def test_the_next_event_loop_has_deadlines_of_its_own() -> None:
+    """A client that outlives its loop is not left with the old one's timer."""
+    deadlines = Deadlines(0.02)
+
+    async def block() -> bool:
+        with deadlines.begin():
+            await asyncio.sleep(10)
+            return True
+        return False
+
+    assert [False, False] == [asyncio.run(block()), asyncio.run(block())]
 
 
 # --- a coroutine that may not need a timer ------------------------------------------------------------------------

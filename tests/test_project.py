@@ -92,6 +92,6 @@ def test_nox_runs_every_python_that_is_promised() -> None:
 
 def test_every_extra_is_in_the_documentation() -> None:
     """The extras that a user may want are explained where the installation is."""
-    extras = PROJECT["project"]["optional-dependencies"].keys() - {"dev"}
+    extras = PROJECT["project"]["optional-dependencies"].keys() - {"benchmark", "dev"}
     told = (ROOT / "docs" / "getting-started.md").read_text()
     assert {extra for extra in extras if f"| `{extra}` |" not in told} == set()

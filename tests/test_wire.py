@@ -17,14 +17,14 @@ from pidj_async.endpoints import BY_NAME, TABLE, endpoint_of
 from pidj_async.models import Confirmation, ConsentCheck, Contact, CreatedTask, Group, Model, PauseState, User
 from pidj_async.requests import CreateContact, CreateSsoUrl, CreateUser, SendText, UpdateContact, UpdateUser
 from pidj_async.sansio import DEFAULT_BASE_URL, build_request
-from pidj_async.wire import MissingFieldError, decode_json, encode_form, encode_path, structure
+from pidj_async.wire import MissingFieldError, decode_json, encode_path, structure
 from tests.valid import PASSWORD, PHONE, complete, sample
 
 ROWS_WITH_IDS = [row for row in TABLE if row.path_fields]
 
 
 def form(request: Request[Any]) -> list[tuple[str, str]]:
-    content = encode_form(endpoint_of(request).form_fields, request)
+    content = endpoint_of(request).encode_form(request)
     return parse_qsl(content.decode("ascii"), keep_blank_values=True, strict_parsing=bool(content))
 
 
@@ -42,9 +42,8 @@ def test_fields_go_out_in_the_order_of_the_constructor() -> None:
     """The same request is always the same bytes."""
     request = SendText(group_id="gr:1", text_body="Hi & bye = 100%", to_number=PHONE)
 
-    assert b"to_number=%2B18885552222&text_body=Hi+%26+bye+%3D+100%25&group_id=gr%3A1" == encode_form(
-        endpoint_of(request).form_fields, request
-    )
+    content = endpoint_of(request).encode_form(request)
+    assert b"to_number=%2B18885552222&text_body=Hi+%26+bye+%3D+100%25&group_id=gr%3A1" == content
 
 
 def test_a_wish_to_this_package_is_not_sent() -> None:
@@ -105,9 +104,7 @@ def test_the_form_is_written_as_the_standard_library_writes_it(text: str) -> Non
         assert not text.strip()
         return
 
-    assert urlencode({"first_name": text, "last_name": "a b"}).encode() == encode_form(
-        endpoint_of(request).form_fields, request
-    )
+    assert urlencode({"first_name": text, "last_name": "a b"}).encode() == endpoint_of(request).encode_form(request)
 
 
 # ------------------------------------------------------------------------------------------------------- the path

@@ -37,6 +37,26 @@ CLASSES = {
 }
 
 
+STREAM_DOC = """Iterate over what `{row.method_name}` returns, while the reply is still arriving.
+
+::
+
+    async for one in pidj.{row.namespace}.stream():
+        print(one.id)
+
+However many there are, only some are in memory at a time. It raises what `{row.method_name}` raises, while it is
+iterated over. What fails before the first result is tried again, as with every call; what fails after it is
+raised, so that nothing is handed over twice. A reply that ends too early is an error, never a short list. The
+client's ``deadline`` bounds the wait for each result.
+
+Returns:
+    What to iterate over. Left before its end it closes its connection: at once, if used as ``async with``.
+
+Raises:
+    ConfigurationError: If the client's transport cannot stream.
+"""
+
+
 def annotation(field: FieldInfo) -> str:
     """The plain type of a field, as a reader of the signature wants to see it."""
     kind = field.kind
@@ -113,6 +133,16 @@ def method(row: Endpoint[Any], positional: set[str]) -> str:
     )
 
 
+def stream(row: Endpoint[Any]) -> str:
+    doc = textwrap.indent(f'"""{STREAM_DOC.format(row=row, model=row.model.__name__)}"""', "        ")
+    doc = doc.replace("        \n", "\n")
+    return (
+        f"    def stream(self) -> Stream[{row.model.__name__}]:\n"
+        f"{doc}\n"
+        f"        return self._client.stream(requests.{row.request.__name__}())\n"
+    )
+
+
 def positional_fields(row: Endpoint[Any]) -> set[str]:
     parameters = inspect.signature(row.request).parameters.values()
     return {one.name for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
@@ -132,6 +162,7 @@ def module() -> str:
         "from pidj_async import requests",
         "from pidj_async._unset import UNSET, Unset",
         "from pidj_async.bulk import SendsMany",
+        "from pidj_async.streaming import Stream",
         "",
         "if TYPE_CHECKING:",
         "    from pidj_async._fields import Role",
@@ -159,7 +190,10 @@ def module() -> str:
         name, base, doc = CLASSES[namespace]
         bases = base if base == "_Calls" else f"{base}, _Calls"
         lines += ["", f"class {name}({bases}):", f'    """{doc}"""', ""]
-        lines += [method(row, positional_fields(row)) for row in rows]
+        for row in rows:
+            lines.append(method(row, positional_fields(row)))
+            if row.streamed:
+                lines.append(stream(row))
     return "\n".join(lines)
 
 

@@ -81,6 +81,9 @@ def _details(row: Endpoint[Any]) -> Iterator[str]:
     request = f"{{py:class}}`~pidj_async.requests.{row.request.__name__}`"
     yield f"{verbs} `{row.path}` · returns {result(row)} · safe to repeat: {repeatable(row)} · as a value: {request}"
     yield ""
+    if row.streamed:
+        yield f"`pidj.{row.namespace}.stream()` hands over the same one by one, while the reply is still arriving."
+        yield ""
     if fields := row.fields():
         yield "| argument | | what it is |"
         yield "|---|---|---|"

@@ -6,11 +6,12 @@ no byte of the request left this machine, `OutcomeUnknownError` otherwise.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, Self, runtime_checkable
 
 from pidj_async.sansio import WireRequest, WireResponse
 
-__all__ = ["Progress", "Transport"]
+__all__ = ["Progress", "ReplyStream", "StreamingTransport", "Transport"]
 
 
 class Progress:
@@ -52,4 +53,60 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close whatever this transport opened. Closing twice is harmless."""
+        ...
+
+
+class ReplyStream(Protocol):
+    """A reply whose head has come and whose body is still arriving.
+
+    Iterating over it yields the body in pieces as they come: decompressed, none of them empty, none larger than some
+    hundred kilobytes. It holds a connection until it has been read to its end, has raised an error, or is closed.
+    """
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case; of a repeated header the last."""
+        ...
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> bytes:
+        """Wait for the next piece.
+
+        Raises:
+            OutcomeUnknownError: The rest of the reply never came.
+            ResponseError: The body cannot be used: too large, wrongly encoded, cut off.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give up what has not been read, and the connection with it. Closing twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class StreamingTransport(Transport, Protocol):
+    """A transport that can also hand over a reply while it is arriving."""
+
+    async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> ReplyStream:
+        """Send a request and wait for the head of the reply.
+
+        Args:
+            request: What to send.
+            progress: As for `Transport.send`.
+            max_bytes: The greatest size of this reply's body, decompressed, instead of the transport's own limit, which
+                is for replies that are kept whole. ``None`` for no limit.
+
+        Returns:
+            The reply. Close it, unless it was read to its end.
+
+        Raises:
+            NotSentError: Proven: no byte of the request left.
+            OutcomeUnknownError: The request was started, and no reply came.
+        """
         ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
+from collections.abc import Iterator
 
 from pidj_async._masking import shorten
 from pidj_async.errors import ResponseError
@@ -12,6 +14,7 @@ __all__ = ["ACCEPT_ENCODING", "BodyReader", "RequestBody", "too_large"]
 ACCEPT_ENCODING = "gzip, deflate"
 
 _GZIP = zlib.MAX_WBITS | 16
+_PIECE = 256 * 1024  # bytes that a body is decompressed into at a time, so that whoever streams it holds no more
 
 
 class RequestBody:
@@ -33,22 +36,22 @@ class RequestBody:
 
 
 class BodyReader:
-    """Collects one body.
+    """Decompresses one body and holds it against its limit: `feed` collects it, `pieces` hands it on.
 
     Args:
         status_code: Of the reply, for the errors.
         encoding: Its ``Content-Encoding``.
         declared: Its ``Content-Length``, if any.
-        limit: The greatest size in bytes, decompressed.
+        limit: The greatest size in bytes, decompressed; ``None`` for none.
 
     Raises:
         ResponseError: If the encoding is unknown or the declared length is over the limit; each method raises it for
             what it finds.
     """
 
-    def __init__(self, *, status_code: int, encoding: str, declared: str, limit: int) -> None:
+    def __init__(self, *, status_code: int, encoding: str, declared: str, limit: int | None) -> None:
         self._status_code = status_code
-        self._limit = limit
+        self._limit = sys.maxsize if limit is None else limit
         self._chunks: list[bytes] = []
         self._size = 0
         self._inflate: zlib._Decompress | None = None
@@ -61,37 +64,56 @@ class BodyReader:
         elif encoding not in {"", "identity"}:
             msg = f"it is encoded as {shorten(encoding, 20)}, which was not asked for"
             raise self._error(msg)
-        if self._inflate is None and declared.isdecimal() and int(declared[:20]) > limit:
+        if self._inflate is None and declared.isdecimal() and int(declared[:20]) > self._limit:
             raise too_large(self._status_code, self._limit)
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes off the wire."""
+        """Take the next bytes off the wire, and keep them."""
         if self._inflate is None:
-            self._keep(chunk)
-            return
-        while chunk:
-            self._begun = True
-            try:
-                # One byte over the limit is enough to know, however much a small chunk may expand to.
-                self._keep(self._inflate.decompress(chunk, self._limit - self._size + 1))
-            except zlib.error:
-                msg = "its compressed body is damaged"
-                raise self._error(msg) from None
-            chunk = self._inflate.unconsumed_tail
+            self._count(chunk)
+            self._chunks.append(chunk)
+        else:
+            self._chunks.extend(self._decompressed(chunk))
+
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        """Take the next bytes off the wire, and hand them on in pieces, none of them empty; nothing is kept."""
+        if self._inflate is not None:
+            yield from self._decompressed(chunk)
+        elif chunk:
+            self._count(chunk)
+            yield chunk
 
     def finish(self) -> bytes:
-        """Return the whole body."""
+        """Return the whole body, as far as it was kept."""
         # A reply without any body (204, or a bare 5xx) may still name an encoding.
         if self._inflate is not None and self._begun and not self._inflate.eof:
             msg = "its compressed body is cut off"
             raise self._error(msg)
         return b"".join(self._chunks)
 
-    def _keep(self, data: bytes) -> None:
+    def _decompressed(self, chunk: bytes) -> Iterator[bytes]:
+        assert self._inflate is not None  # noqa: S101  its callers have looked
+        self._begun = self._begun or bool(chunk)
+        more = bool(chunk)
+        while more:
+            # One byte over the limit is enough to know, however much a small chunk may expand to.
+            room = min(_PIECE, self._limit - self._size + 1)
+            try:
+                piece = self._inflate.decompress(chunk, room)
+            except zlib.error:
+                msg = "its compressed body is damaged"
+                raise self._error(msg) from None
+            self._count(piece)
+            if piece:
+                yield piece
+            chunk = self._inflate.unconsumed_tail
+            # A piece that fills its room may be followed by more, even if no byte of the chunk is left.
+            more = bool(chunk) or len(piece) == room
+
+    def _count(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._limit:
             raise too_large(self._status_code, self._limit)
-        self._chunks.append(data)
 
     def _error(self, problem: str) -> ResponseError:
         return _unusable(self._status_code, problem)

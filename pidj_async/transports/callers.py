@@ -14,7 +14,8 @@ import httpx
 from pidj_async.errors import PidjError, ResponseError
 from pidj_async.sansio import WireResponse
 from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody, too_large
-from pidj_async.transports.failures import Tracer, Witness, is_cut_off, transport_error
+from pidj_async.transports.failures import Tracer, Witness, meaning_of
+from pidj_async.transports.streaming import BodyStream, drain
 
 if TYPE_CHECKING:
     from pidj_async.sansio import WireRequest
@@ -33,43 +34,65 @@ class CallersClient:
 
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""
+        outgoing = self._outgoing(request, progress)
+        response: httpx.Response | None = None
+        try:
+            response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
+            content = await self._read(response)
+            return WireResponse(status_code=response.status_code, headers=_headers_of(response), content=content)
+        except Exception as error:  # noqa: BLE001  raised as what it means
+            meaning = self._meaning(error, request, outgoing, progress, response)
+            raise meaning from meaning.__cause__
+        finally:
+            if response is not None:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+
+    async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> BodyStream:
+        """See `StreamingTransport.stream`."""
+        outgoing = self._outgoing(request, progress)
+        try:
+            response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
+        except Exception as error:  # noqa: BLE001  raised as what it means
+            meaning = self._meaning(error, request, outgoing, progress, None)
+            raise meaning from meaning.__cause__
+        headers = _headers_of(response)
+        if response.is_stream_consumed:
+            # A mocked reply comes whole and decompressed.
+            headers.pop("content-encoding", None)
+            chunks = response.aiter_bytes()
+        else:
+            chunks = response.aiter_raw()
+
+        async def close(clean: bool) -> None:  # noqa: FBT001  as `BodyStream` calls it
+            await response.aclose()
+            if not clean:
+                await drain(chunks)
+
+        return BodyStream(
+            status_code=response.status_code,
+            headers=headers,
+            chunks=chunks,
+            limit=max_bytes,
+            meaning=lambda error: self._meaning(error, request, outgoing, progress, response),
+            close=close,
+        )
+
+    async def aclose(self) -> None:
+        """Leave the client open: who made it closes it."""
+
+    def _outgoing(self, request: WireRequest, progress: Progress) -> httpx.Request:
         url = httpx.URL(request.url)
         headers = [("Host", url.netloc.decode()), *request.headers, ("Accept-Encoding", ACCEPT_ENCODING)]
         if request.content or request.method in {"POST", "PUT"}:
             headers.append(("Content-Length", str(len(request.content))))
-        outgoing = httpx.Request(
+        return httpx.Request(
             request.method,
             url,
             headers=headers,
             stream=_Body(request.content),
             extensions={"timeout": self._client.timeout.as_dict(), "trace": Tracer(progress, self._witness)},
         )
-        response: httpx.Response | None = None
-        try:
-            response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
-            content = await self._read(response)
-            return WireResponse(
-                status_code=response.status_code,
-                headers={name.lower(): value for name, value in response.headers.items()},
-                content=content,
-            )
-        except ResponseError as error:
-            msg = f"{request.endpoint}: {error}"
-            raise ResponseError(msg, status_code=error.status_code) from None
-        except httpx.RemoteProtocolError as error:
-            if response is not None and not is_cut_off(error):
-                msg = f"{request.endpoint}: HTTP {response.status_code}, but the body is not framed as HTTP prescribes"
-                raise ResponseError(msg, status_code=response.status_code) from None
-            raise self._failure(error, request, outgoing, progress) from None
-        except Exception as error:
-            raise self._failure(error, request, outgoing, progress) from error
-        finally:
-            if response is not None:
-                with anyio.CancelScope(shield=True):
-                    await response.aclose()
-
-    async def aclose(self) -> None:
-        """Leave the client open: who made it closes it."""
 
     async def _read(self, response: httpx.Response) -> bytes:
         if response.is_stream_consumed:
@@ -89,24 +112,30 @@ class CallersClient:
                 body.feed(chunk)
         except ResponseError:
             await response.aclose()
-            try:
-                async for _ in chunks:
-                    pass
-            except Exception:  # noqa: BLE001, S110  the reply is given up: how it ends says nothing
-                pass
+            await drain(chunks)
             raise
         return body.finish()
 
-    def _failure(
-        self, error: Exception, request: WireRequest, outgoing: httpx.Request, progress: Progress
+    def _meaning(
+        self,
+        error: Exception,
+        request: WireRequest,
+        outgoing: httpx.Request,
+        progress: Progress,
+        response: httpx.Response | None,
     ) -> PidjError:
-        return transport_error(
+        return meaning_of(
             error,
             host=outgoing.url.netloc.decode(),
             progress=progress,
             witness=self._witness,
             call=request.endpoint,
+            status_code=None if response is None else response.status_code,
         )
+
+
+def _headers_of(response: httpx.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
 class _Body(RequestBody, httpx.AsyncByteStream):

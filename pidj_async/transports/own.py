@@ -20,16 +20,19 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpcore
 
 from pidj_async.errors import ConfigurationError, NotSentError, PidjError, ResponseError
-from pidj_async.sansio import WireRequest, WireResponse, is_loopback
+from pidj_async.sansio import WireRequest, WireResponse
+from pidj_async.transports.addresses import proxy_for, split_url
 from pidj_async.transports.base import Progress
 from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody
-from pidj_async.transports.failures import Tracer, Witness, is_cut_off, transport_error
+from pidj_async.transports.failures import Tracer, Witness, meaning_of
+from pidj_async.transports.limits import Limits
+from pidj_async.transports.slots import Slots
+from pidj_async.transports.streaming import BodyStream, drain
 
 if TYPE_CHECKING:
     from pidj_async.sansio import Headers
@@ -69,18 +72,19 @@ class OwnConnections:
     def __init__(
         self,
         *,
-        max_connections: int,
-        timeouts: Mapping[str, float | None],
-        idle_timeout: float,
-        max_response_bytes: int,
+        limits: Limits,
         ssl_context: ssl.SSLContext | None,
         proxy: str | None,
         trust_env: bool,
     ) -> None:
-        self._slots = anyio.Semaphore(max_connections, max_value=max_connections, fast_acquire=True)
-        self._timeouts = dict(timeouts)
-        self._idle_timeout = idle_timeout
-        self._max_response_bytes = max_response_bytes
+        self._slots = Slots(limits.max_connections, patience=limits.pool_timeout)
+        self._timeouts = {
+            "connect": limits.connect_timeout,
+            "read": limits.read_timeout,
+            "write": limits.write_timeout,
+        }
+        self._idle_timeout = limits.idle_timeout
+        self._max_response_bytes = limits.max_response_bytes
         self._ssl_context = ssl_context
         self._proxy = proxy
         self._trust_env = trust_env
@@ -91,13 +95,24 @@ class OwnConnections:
 
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""
-        address, target = _split(request.url)
+        address, target = split_url(request.url)
         origin = self._origins.get(address) or self._new_origin(address)
-        await self._take_slot(request, origin)
+        await self._slots.take(call=request.endpoint, host=origin.name)
         try:
             return await self._send(request, origin, target, progress)
         finally:
             self._slots.release()
+
+    async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> BodyStream:
+        """See `StreamingTransport.stream`."""
+        address, target = split_url(request.url)
+        origin = self._origins.get(address) or self._new_origin(address)
+        await self._slots.take(call=request.endpoint, host=origin.name)
+        try:
+            return await self._begin(request, origin, target, progress, max_bytes)
+        except BaseException:
+            self._slots.release()
+            raise
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
@@ -112,40 +127,65 @@ class OwnConnections:
     # -------------------------------------------------------------------------------------------------- one request
 
     async def _send(self, request: WireRequest, origin: _Origin, target: str, progress: Progress) -> WireResponse:
-        if self._closed:
-            msg = f"{request.endpoint}: the transport is closed; nothing was sent"
-            raise NotSentError(msg)
-        connection = await self._take_connection(origin)
+        connection = await self._take_connection(request, origin)
         status_code: int | None = None
         clean = False
         try:
-            response = await connection.handle_async_request(
-                httpcore.Request(
-                    request.method,
-                    httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
-                    headers=self._headers(request, origin),
-                    content=RequestBody(request.content),
-                    extensions={"timeout": self._timeouts, "trace": Tracer(progress, _WITNESS)},
-                )
-            )
+            response = await connection.handle_async_request(self._outgoing(request, origin, target, progress))
             status_code = response.status
-            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            headers = _headers_of(response)
             content = await self._read(connection, response, headers)
             clean = True
-        except ResponseError as error:
-            msg = f"{request.endpoint}: {error}"
-            raise ResponseError(msg, status_code=error.status_code) from None
-        except httpcore.RemoteProtocolError as error:
-            # Its text may quote what the server wrote, which may quote what we sent: it is not passed on.
-            if status_code is not None and not is_cut_off(error):
-                msg = f"{request.endpoint}: HTTP {status_code}, but the body is not framed as HTTP prescribes"
-                raise ResponseError(msg, status_code=status_code) from None
-            raise self._failure(error, request, origin, progress) from None
-        except Exception as error:
-            raise self._failure(error, request, origin, progress) from error
+        except Exception as error:  # noqa: BLE001  raised as what it means
+            meaning = self._meaning(error, request, origin, progress, status_code)
+            raise meaning from meaning.__cause__
         finally:
             await self._put_back(origin, connection, clean=clean)
         return WireResponse(status_code=status_code, headers=headers, content=content)
+
+    async def _begin(
+        self, request: WireRequest, origin: _Origin, target: str, progress: Progress, max_bytes: int | None
+    ) -> BodyStream:
+        connection = await self._take_connection(request, origin)
+        try:
+            response = await connection.handle_async_request(self._outgoing(request, origin, target, progress))
+        except Exception as error:  # noqa: BLE001  raised as what it means
+            await self._discard(connection)
+            meaning = self._meaning(error, request, origin, progress, None)
+            raise meaning from meaning.__cause__
+        except BaseException:
+            await self._discard(connection)
+            raise
+        chunks = response.aiter_stream()
+
+        async def close(clean: bool) -> None:  # noqa: FBT001  as `BodyStream` calls it
+            try:
+                if clean:
+                    await response.aclose()
+                else:
+                    await _close(connection)
+                    await drain(chunks)
+            finally:
+                self._slots.release()
+                await self._put_back(origin, connection, clean=clean)
+
+        return BodyStream(
+            status_code=response.status,
+            headers=_headers_of(response),
+            chunks=chunks,
+            limit=max_bytes,
+            meaning=lambda error: self._meaning(error, request, origin, progress, response.status),
+            close=close,
+        )
+
+    def _outgoing(self, request: WireRequest, origin: _Origin, target: str, progress: Progress) -> httpcore.Request:
+        return httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
+            headers=self._headers(request, origin),
+            content=RequestBody(request.content),
+            extensions={"timeout": self._timeouts, "trace": Tracer(progress, _WITNESS)},
+        )
 
     async def _read(
         self, connection: httpcore.AsyncConnectionInterface, response: httpcore.Response, headers: Mapping[str, str]
@@ -162,27 +202,24 @@ class OwnConnections:
                 body.feed(chunk)
             content = body.finish()
         except ResponseError:
-            # Closing the connection first lets the half-read stream run to its end; merely dropping it would leave
-            # async generators to the garbage collector, which trio reports.
             with anyio.CancelScope(shield=True):
                 await _close(connection)
-                try:
-                    async for _ in chunks:
-                        pass
-                except Exception:  # noqa: BLE001, S110  the connection is closed: how it ends says nothing
-                    pass
+                await drain(chunks)
             raise
         await response.aclose()
         return content
 
     @staticmethod
-    def _failure(error: Exception, request: WireRequest, origin: _Origin, progress: Progress) -> PidjError:
-        return transport_error(
+    def _meaning(
+        error: Exception, request: WireRequest, origin: _Origin, progress: Progress, status_code: int | None
+    ) -> PidjError:
+        return meaning_of(
             error,
             host=origin.name,
             progress=progress,
             witness=_WITNESS,
             call=request.endpoint,
+            status_code=status_code,
         )
 
     def _headers(self, request: WireRequest, origin: _Origin) -> list[tuple[bytes, bytes]]:
@@ -198,23 +235,12 @@ class OwnConnections:
             headers.append((b"Content-Length", str(len(request.content)).encode()))
         return headers
 
-    # ---------------------------------------------------------------------------------------------- slots and stack
+    # ---------------------------------------------------------------------------------------------------- the stack
 
-    async def _take_slot(self, request: WireRequest, origin: _Origin) -> None:
-        try:
-            self._slots.acquire_nowait()
-        except anyio.WouldBlock:
-            patience = self._timeouts["pool"]
-            with anyio.move_on_after(patience):
-                await self._slots.acquire()
-                return
-            msg = (
-                f"{request.endpoint}: no connection to {origin.name} became free within {patience:g} s; nothing was "
-                f"sent (lower the concurrency, or raise the transport's max_connections or pool_timeout)"
-            )
-            raise NotSentError(msg) from None
-
-    async def _take_connection(self, origin: _Origin) -> httpcore.AsyncConnectionInterface:
+    async def _take_connection(self, request: WireRequest, origin: _Origin) -> httpcore.AsyncConnectionInterface:
+        if self._closed:
+            msg = f"{request.endpoint}: the transport is closed; nothing was sent"
+            raise NotSentError(msg)
         while origin.idle:
             _, connection = origin.idle.pop()
             if connection.is_idle() and not connection.has_expired():
@@ -243,7 +269,7 @@ class OwnConnections:
     # ------------------------------------------------------------------------------------------------------ origins
 
     def _new_origin(self, address: str) -> _Origin:
-        proxy = None if is_loopback(urlsplit(address).hostname or "") else self._proxy_for(address)
+        proxy = proxy_for(address, self._proxy, trust_env=self._trust_env)
         if proxy is not None and urlsplit(proxy).scheme not in {"http", "https"}:
             msg = (
                 f"a proxy of kind {urlsplit(proxy).scheme!r} is not supported; "
@@ -262,15 +288,6 @@ class OwnConnections:
         origin = self._origins[address] = _Origin(address, factory)
         return origin
 
-    def _proxy_for(self, address: str) -> str | None:
-        if self._proxy is not None or not self._trust_env:
-            return self._proxy
-        parts = urlsplit(address)
-        if proxy_bypass(parts.hostname or ""):
-            return None
-        proxies = getproxies()
-        return proxies.get(parts.scheme) or proxies.get("all")
-
 
 def _proxy(url: str) -> httpcore.Proxy:
     parts = urlsplit(url)
@@ -281,10 +298,8 @@ def _proxy(url: str) -> httpcore.Proxy:
     return httpcore.Proxy(bare.geturl(), auth=auth)
 
 
-def _split(url: str) -> tuple[str, str]:
-    """``https://host/path`` -> ``https://host``, ``/path``."""
-    end = url.find("/", url.index("://") + 3)
-    return (url, "/") if end < 0 else (url[:end], url[end:])
+def _headers_of(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
 
 
 async def _close(connection: httpcore.AsyncConnectionInterface) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol, Union
 import attrs
 import msgspec
 
+from pidj_async._drafts import draft_of
 from pidj_async.webhooks.events import EVENT_TYPES, KIND, WIRE, Event, Interaction
 
 __all__ = ["ANOTHER_SHAPE", "Documented", "decode_documented"]
@@ -71,18 +72,6 @@ def _type_of(kind: Any) -> Any:
 # --- handing over -------------------------------------------------------------------------------------------------
 
 
-@cache
-def _draft(cls: Any) -> type[Any]:
-    """Derive a class whose objects can be filled in, and become frozen by assigning `cls` to their ``__class__``.
-
-    A frozen class's own ``__init__`` sets its attributes by one slow call each, because its ``__setattr__`` refuses.
-    A draft has the same slots and the usual ``__setattr__``: each assignment is one quick instruction, and filling in
-    a contact takes a third of the time.
-    """
-    usual = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
-    return type(f"Draft{cls.__name__}", (cls,), {"__slots__": (), **usual})
-
-
 class _Writer:
     """Writes the function that makes an event of its shape: all in one, because calls would cost a third of it."""
 
@@ -97,7 +86,7 @@ class _Writer:
         return read
 
     def _object(self, made: str, shape: str, cls: Any, *more: str) -> Iterator[str]:
-        self._names |= {cls.__name__: cls, f"Draft{cls.__name__}": _draft(cls)}
+        self._names |= {cls.__name__: cls, f"Draft{cls.__name__}": draft_of(cls)}
         yield f"{made} = Draft{cls.__name__}()"
         yield from more
         yield from (self._open if cls in _OPEN else self._closed)(made, shape, cls)

@@ -8,7 +8,8 @@ The rules that the expectations below follow, for a client that tries at most th
 4. A reply that came and cannot be used: repeating would not mend it, so no call is repeated.
 5. A deadline ends the call whatever is left of its tries.
 
-Three calls stand for all of them: a text (POST, not safe to repeat), a change (PUT, safe) and a read (GET, safe).
+Four calls stand for all of them: a text (POST, not safe to repeat), a change (PUT, safe), a read (GET, safe) and a read
+that hands its results over while they arrive.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CALLS", "FAULTS", "HEALTHY", "MAX_ATTEMPTS", "UNRESOLVABLE_HOST", "CallName", "Expected", "Fault", "Lab"]
 
-CallName = Literal["messages.send", "contacts.update", "contacts.list"]
+CallName = Literal["messages.send", "contacts.update", "contacts.list", "contacts.stream"]
 
-CALLS: tuple[CallName, ...] = ("messages.send", "contacts.update", "contacts.list")
+CALLS: tuple[CallName, ...] = ("messages.send", "contacts.update", "contacts.list", "contacts.stream")
 """The calls that every fault is tried with. Only the first is not safe to repeat."""
 
 MAX_ATTEMPTS = 3

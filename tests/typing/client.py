@@ -23,8 +23,9 @@ from pidj_async.models import (
     TextSent,
     User,
 )
-from pidj_async.requests import GetContact, ListContacts, SendText
+from pidj_async.requests import GetContact, ListContacts, ListGroups, SendText
 from pidj_async.sansio import Reply
+from pidj_async.streaming import Stream
 
 
 async def messages_and_tasks(pidj: Pidj) -> None:
@@ -60,6 +61,10 @@ async def contacts(pidj: Pidj) -> None:
     assert_type(await pidj.contacts.send_consent_text("co:1", "gr:1"), Confirmation)
     assert_type(await pidj.contacts.check_consent("co:1", "gr:1"), ConsentCheck)
     assert_type(await pidj.contacts.list(), tuple[Contact, ...])
+    assert_type(pidj.contacts.stream(), Stream[Contact])
+    async for contact in pidj.contacts.stream():
+        assert_type(contact, Contact)
+    assert_type(pidj.stream(ListGroups()), Stream[Group])
     assert_type((await pidj.contacts.create(phone_number="+1")).id, str)
     assert_type((await pidj.contacts.check_consent("co:1", "gr:1")).needed, bool)
 
