@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from pidj_async.retries import NO_RETRIES, RetryBudget, RetryPolicy
     from pidj_async.sandbox import Sandbox
     from pidj_async.sansio import Reply
-    from pidj_async.transports import Progress, Transport
+    from pidj_async.streaming import Stream
+    from pidj_async.transports import Progress, ReplyStream, StreamingTransport, Transport
     from pidj_async.transports.aiohttp import AiohttpTransport
     from pidj_async.transports.fast import FastTransport
     from pidj_async.transports.httpx import HttpxTransport
@@ -64,12 +65,15 @@ _HOMES = {
     "RateLimitError": "errors",
     "RefusedError": "errors",
     "Reply": "sansio",
+    "ReplyStream": "transports",
     "ResponseError": "errors",
     "RetryBudget": "retries",
     "RetryPolicy": "retries",
     "Sandbox": "sandbox",
     "SendText": "requests",
     "ServerError": "errors",
+    "Stream": "streaming",
+    "StreamingTransport": "transports",
     "Transport": "transports",
     "TransportError": "errors",
     "UNSET": "_unset",
@@ -102,12 +106,15 @@ __all__ = [
     "RateLimitError",
     "RefusedError",
     "Reply",
+    "ReplyStream",
     "ResponseError",
     "RetryBudget",
     "RetryPolicy",
     "Sandbox",
     "SendText",
     "ServerError",
+    "Stream",
+    "StreamingTransport",
     "Transport",
     "TransportError",
     "UnauthorizedWebhookError",

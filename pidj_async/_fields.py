@@ -169,6 +169,8 @@ class PhoneNumberKind(Kind):
     private = True
 
     def check(self, name: str, value: Any) -> Any:
+        if type(value) is str and _E164.match(value):  # which answers every other question, too
+            return value
         value = super().check(name, value)
         if not E164.match(value):
             msg = "must be in E.164 format: a plus, the country code and the number, such as +18885552222"
@@ -485,11 +487,11 @@ class Request(Generic[R]):
     exactly_one_of: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def __attrs_post_init__(self) -> None:
-        for pair in self.exactly_one_of:
-            given = [name for name in pair if getattr(self, name) is not UNSET]
-            if len(given) != 1:
-                msg = f"give exactly one of {pair[0]} and {pair[1]}; got {'both' if given else 'neither'}"
-                raise InvalidRequestError(pair[0], msg)
+        for one, other in self.exactly_one_of:
+            given = getattr(self, one) is not UNSET
+            if given is (getattr(self, other) is not UNSET):
+                msg = f"give exactly one of {one} and {other}; got {'both' if given else 'neither'}"
+                raise InvalidRequestError(one, msg)
 
     def _hold_length(self, name: str, max_length: int, *, truncate: bool) -> None:
         value = getattr(self, name)

@@ -20,7 +20,7 @@ from pidj_async._masking import mask_text
 from pidj_async._resources import Contacts, Groups, Messages, RootCalls, SeriesCalls, Sso, Surveys, Tasks, Users
 from pidj_async._unset import UNSET, Unset
 from pidj_async._version import __version__
-from pidj_async.endpoints import endpoint_of
+from pidj_async.endpoints import endpoint_of, streamed
 from pidj_async.errors import ConfigurationError, NotSentError, OutcomeUnknownError, PidjError, TransportError
 from pidj_async.incremental import ItemReader
 from pidj_async.outcomes import OutcomeState, outcome_state
@@ -288,7 +288,7 @@ class Pidj(RootCalls):
                 f"or call {row.name}(), which reads the whole reply at once"
             )
             raise ConfigurationError(msg)
-        row = attrs.evolve(row, name=f"{row.namespace}.stream")
+        row = streamed(row)
         wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
         progress = Progress()
 

@@ -16,11 +16,13 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from pidj_async import models, requests
 from pidj_async._endpoint import Endpoint
 from pidj_async._fields import Request
 
-__all__ = ["BY_NAME", "TABLE", "endpoint_of"]
+__all__ = ["BY_NAME", "TABLE", "endpoint_of", "streamed"]
 
 R = TypeVar("R")
 
@@ -260,3 +262,11 @@ def endpoint_of(request: Request[R]) -> Endpoint[R]:
     except KeyError:
         msg = f"{type(request).__name__} is no request of the Pidj API; see pidj_async.requests"
         raise TypeError(msg) from None
+
+
+_STREAMED: Final = {row: attrs.evolve(row, name=f"{row.namespace}.stream") for row in TABLE if row.many}
+
+
+def streamed(row: Endpoint[R]) -> Endpoint[R]:
+    """Return a row that has many results under the name of the method that streams them, for errors and logs."""
+    return _STREAMED[row]

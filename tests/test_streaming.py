@@ -26,7 +26,7 @@ from pidj_async import (
 )
 from pidj_async.models import Contact
 from pidj_async.requests import CheckAuthorization, ListGroups
-from pidj_async.sansio import WireRequest
+from pidj_async.sansio import WireRequest, items_decoder
 from pidj_async.streaming import Stream
 from pidj_async.testing import MockPidj, refusal, success
 from pidj_async.transports import Progress
@@ -190,6 +190,16 @@ async def test_a_transport_that_cannot_stream_says_so() -> None:
     pidj = Pidj(account_key="key", token="token", transport=Scripted(replies(contacts=[])))
     with pytest.raises(ConfigurationError, match=r"Scripted cannot stream.*contacts\.list\(\)"):
         pidj.contacts.stream()
+
+
+async def test_streams_leave_nothing_behind() -> None:
+    """What is prepared for a stream is prepared once."""
+    pidj, _ = client(*(Reply(body_of(1)) for _ in range(20)))
+    await ids_of(pidj.contacts.stream())
+    before = items_decoder.cache_info().currsize
+    for _ in range(19):
+        await ids_of(pidj.contacts.stream())
+    assert before == items_decoder.cache_info().currsize
 
 
 async def test_mocks_can_be_streamed() -> None:
