@@ -25,7 +25,7 @@ def concurrency_option(help: str, default: int | None = None) -> click.Option:
     """Make ``--concurrency``."""
     return click.Option(
         ["--concurrency"],
-        type=click.IntRange(1, 10_000),
+        type=click.IntRange(1, 1_000),  # the transport has no more connections
         default=default,
         show_default=default is not None,
         help=f"How many texts may be under way at a time{help}",

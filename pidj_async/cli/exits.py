@@ -78,7 +78,7 @@ EXIT_CODES: Final = (
     ),
     ExitCode(8, "too many requests (429); nothing was done", (errors.RateLimitError,)),
     ExitCode(9, "a reply that cannot be read; after a 2xx it was most likely done", (errors.ResponseError,)),
-    ExitCode(10, "the store could not be used; nothing was written", (errors.StoreError,)),
+    ExitCode(10, "the store could not be read or written", (errors.StoreError,)),
     ExitCode(IN_DOUBT, "a campaign is done, with texts in doubt; see 'pidj campaign resolve'"),
     ExitCode(HELD_UP, "a campaign was paused or cancelled before everybody was texted"),
     ExitCode(3, "Pidj understood, and refused", (errors.APIError,)),
