@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pidj_async.client import Pidj
     from pidj_async.store import Store
 
-__all__ = ["command_line", "ended", "find", "in_words", "status_data", "tell_status"]
+__all__ = ["command_line", "ended", "find", "in_words", "tell_status"]
 
 
 async def find(store: Store, id: str, *, client: Pidj | None = None) -> Campaign:
@@ -39,7 +39,7 @@ async def find(store: Store, id: str, *, client: Pidj | None = None) -> Campaign
     return await Campaign.find(store, id, client=client)
 
 
-def status_data(status: CampaignStatus) -> dict[str, Any]:
+def _status_data(status: CampaignStatus) -> dict[str, Any]:
     """Turn a status into what JSON can hold. The shape is a promise; ``invalid`` and ``duplicate`` are lines."""
     counts = {str(state): status.counts[state] for state in RecipientState}
     return {
@@ -78,7 +78,7 @@ def tell_status(status: CampaignStatus) -> None:
     """Write a status to standard output, for whoever reads it, and on a person's how to go on."""
     from pidj_async.cli.output import show_record, write_json  # noqa: PLC0415  `pidj --help` shows no results
 
-    data = status_data(status)
+    data = _status_data(status)
     if as_json():
         write_json(data)
         return

@@ -16,7 +16,7 @@ _S = RecipientState
 
 
 def status(state: CampaignState, **counts: int) -> CampaignStatus:
-    found = dict.fromkeys(RecipientState, 0) | {RecipientState(name): count for name, count in counts.items()}
+    found = dict.fromkeys(_S, 0) | {RecipientState[name.upper()]: count for name, count in counts.items()}
     return CampaignStatus(id="spring", state=state, reason=None, counts=found, invalid=0, duplicate=0)
 
 
