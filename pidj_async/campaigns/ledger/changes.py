@@ -16,7 +16,7 @@ from pidj_async.store.rows import Query, as_json, ids_of, rows_of
 from pidj_async.store.schema import recipients
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Update
+    from sqlalchemy import ColumnElement, Connection, Select, Update
     from sqlalchemy.types import TypeEngine
 
     from pidj_async.campaigns.records import Settlement
@@ -28,9 +28,9 @@ __all__ = [
     "claim",
     "defer",
     "expire_some",
-    "in_state",
     "lose",
     "resolve_some",
+    "select_in",
     "settle",
     "suppress",
     "wake_some",
@@ -56,13 +56,15 @@ _GIVEN: Final[dict[str, TypeEngine[Any]]] = {
 }
 
 
-def in_state(state: RecipientState) -> ColumnElement[bool]:
-    """The condition that a row is in a state; written out, because that is what makes a partial index fit."""
-    return recipients.c.state == literal_column(f"'{state}'")
+def select_in(state: RecipientState, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Begin a query for the rows in one state. States in which nothing stays have an index of just their rows."""
+    # Written out, because that is what makes a partial index fit.
+    query: Select[Any] = select(*columns)
+    return query.where(recipients.c.state == literal_column(f"'{state}'"))
 
 
 def change(before: RecipientState, after: Iterable[RecipientState], **values: object) -> Update:
-    """The statement that changes rows from one state to another. The only one there is.
+    """The statement that changes rows from one state to another; there is no other. Ids must say which rows.
 
     Args:
         before: The state in which rows must be.
@@ -78,7 +80,8 @@ def change(before: RecipientState, after: Iterable[RecipientState], **values: ob
     if "state" not in values:
         (state,) = wanted
         values["state"] = literal_column(f"'{state}'")
-    return recipients.update().where(in_state(before)).values(**values)
+    # In a form that no index fits, or SQLite would go through all that are ready instead of looking up the ids.
+    return recipients.update().where(func.coalesce(recipients.c.state, "") == str(before)).values(**values)
 
 
 # --- what a worker does -------------------------------------------------------------------------------------------
@@ -119,8 +122,7 @@ def _settle(dialect: str) -> Update:
     ).where(
         recipients.c.id == given.c.id,
         recipients.c.fence == given.c.fence,
-        # Not by the index of a worker's rows: SQLite would go through the list once for each of them.
-        recipients.c.worker + literal_column("0") == bindparam("by"),
+        recipients.c.worker == bindparam("by"),
     )
 
 
@@ -212,12 +214,8 @@ def defer(connection: Connection, due: Sequence[tuple[int, int]]) -> None:
 
 
 _DUE: Final = (
-    select(recipients.c.id)
-    .where(
-        recipients.c.campaign == bindparam("of"),
-        in_state(RecipientState.PENDING),
-        recipients.c.due_at <= bindparam("now"),
-    )
+    select_in(RecipientState.PENDING, recipients.c.id)
+    .where(recipients.c.campaign == bindparam("of"), recipients.c.due_at <= bindparam("now"))
     .order_by(recipients.c.due_at, recipients.c.id)
     .limit(BATCH)
     .with_for_update(skip_locked=True)
@@ -235,8 +233,8 @@ def wake_some(connection: Connection, campaign: int, *, now: int) -> int:
 
 def _leave_waiting(before: RecipientState, after: RecipientState) -> Update:
     some = (
-        select(recipients.c.id)
-        .where(recipients.c.campaign == bindparam("of"), in_state(before))
+        select_in(before, recipients.c.id)
+        .where(recipients.c.campaign == bindparam("of"))
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
@@ -271,20 +269,22 @@ _LOSE: Final = change(
     settled_at=bindparam("now"),
     cause=literal_column(f"'{WORKER_LOST}'"),
     error=literal_column(f"'{_LOST}'"),
-).where(recipients.c.worker == bindparam("by"))
+).where(
+    recipients.c.id.in_(
+        select_in(RecipientState.SENDING, recipients.c.id)
+        .where(recipients.c.campaign == bindparam("of"), recipients.c.worker == bindparam("by"))
+        .order_by(recipients.c.id)
+        .with_for_update()
+    )
+)
 
 
-def lose(connection: Connection, worker: int, *, now: int) -> dict[int, int]:
-    """SENDING -> IN_DOUBT, of a worker whose time is over, and return how many of each campaign.
+def lose(connection: Connection, campaign: int, worker: int, *, now: int) -> int:
+    """SENDING -> IN_DOUBT, of a worker whose time is over, and return how many.
 
     The rows of one worker are bounded by its concurrency.
     """
-    query = select(recipients.c.campaign, func.count()).group_by(recipients.c.campaign)
-    found = query.where(in_state(RecipientState.SENDING), recipients.c.worker == worker)
-    counts = {campaign: count for campaign, count in connection.execute(found)}  # noqa: C416  no pair to a checker
-    if counts:
-        connection.execute(_LOSE, {"by": worker, "now": now})
-    return counts
+    return connection.execute(_LOSE, {"of": campaign, "by": worker, "now": now}).rowcount
 
 
 RESOLVED: Final = frozenset({RecipientState.SENT, RecipientState.READY, RecipientState.ABANDONED})
@@ -308,8 +308,8 @@ def resolve_some(
         Their ids, ascending; as many as `BATCH` if there may be more.
     """
     query = (
-        select(recipients.c.id)
-        .where(recipients.c.campaign == campaign, in_state(RecipientState.IN_DOUBT), recipients.c.id > after)
+        select_in(RecipientState.IN_DOUBT, recipients.c.id)
+        .where(recipients.c.campaign == campaign, recipients.c.id > after)
         .order_by(recipients.c.id)
         .limit(BATCH)
         .with_for_update()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, SmallInteger, String, Text, bindparam, func, literal_column, select
 
-from pidj_async.campaigns.ledger.changes import in_state, lose, storable
+from pidj_async.campaigns.ledger.changes import lose, select_in, storable
 from pidj_async.campaigns.ledger.turns import Terms, datetime_of, microseconds
 from pidj_async.campaigns.records import (
     AddResult,
@@ -146,7 +146,7 @@ def finish(connection: Connection, campaign: int, *, who: str, now: int) -> bool
     if record.state is not CampaignState.RUNNING:
         return record.state is CampaignState.DONE
     for state in (RecipientState.READY, RecipientState.PENDING, RecipientState.SENDING):
-        left = select(recipients.c.id).where(recipients.c.campaign == campaign, in_state(state)).limit(1)
+        left = select_in(state, recipients.c.id).where(recipients.c.campaign == campaign).limit(1)
         if connection.execute(left).first() is not None:
             return False
     change_state(connection, campaign, CampaignState.DONE, who=who, reason=None, now=now)
@@ -296,8 +296,7 @@ def status(connection: Connection, campaign: int) -> CampaignStatus:
     counts = dict.fromkeys(RecipientState, 0)
     for state, count in connection.execute(counted.group_by(recipients.c.state)):
         counts[RecipientState(state)] = count
-    due = select(func.min(recipients.c.due_at))
-    due = due.where(recipients.c.campaign == campaign, in_state(RecipientState.PENDING))
+    due = select_in(RecipientState.PENDING, func.min(recipients.c.due_at)).where(recipients.c.campaign == campaign)
     return CampaignStatus(
         id=record.id,
         state=record.state,
@@ -330,21 +329,23 @@ _RECIPIENT: Final = (
     "cause",
     "error",
 )
+
+
 _INDEXED: Final = frozenset({RecipientState.READY, RecipientState.IN_DOUBT})
 """The states that have an index in order of id."""
 
 
 @cache
 def _page(states: frozenset[RecipientState] | None) -> Query:
-    query = select(*(recipients.c[name] for name in _RECIPIENT)).where(recipients.c.id > bindparam("after"))
+    columns = [recipients.c[name] for name in _RECIPIENT]
     if states is not None and len(states) == 1 and states <= _INDEXED:
         (state,) = states
-        query = query.where(recipients.c.campaign == bindparam("of"), in_state(state))
+        query = select_in(state, *columns)
     else:
-        # Not by the index of campaigns and numbers: the database would sort the whole campaign for each page.
-        query = query.where(recipients.c.campaign + literal_column("0") == bindparam("of"))
+        query = select(*columns)
         if states is not None:
             query = query.where(recipients.c.state.in_(sorted(states)))
+    query = query.where(recipients.c.campaign == bindparam("of"), recipients.c.id > bindparam("after"))
     return Query(query.order_by(recipients.c.id).limit(bindparam("limit")))
 
 
@@ -374,10 +375,13 @@ def register(connection: Connection, identity: str, *, lease: int, now: int) -> 
     return number
 
 
+_BUSY: Final = select_in(RecipientState.SENDING, recipients.c.campaign, recipients.c.worker).distinct()
+"""Who is sending what. Few rows are being sent at a time, and an index has just those."""
+
+
 def retire(connection: Connection, worker: int, *, now: int) -> None:
     """End a worker's time. What it has not settled is in doubt."""
-    query = select(workers).where(workers.c.number == worker).with_for_update()
-    _end(connection, [row for row in connection.execute(query).all()], now=now)  # noqa: C416
+    _end(connection, {worker}, lambda _: True, now=now)
 
 
 def sweep(connection: Connection, campaign: int | None, *, is_dead: Callable[[str], bool], now: int) -> int:
@@ -386,29 +390,31 @@ def sweep(connection: Connection, campaign: int | None, *, is_dead: Callable[[st
     Returns:
         How many texts are in doubt because of that.
     """
-    busy = select(recipients.c.worker).where(in_state(RecipientState.SENDING)).distinct()
-    if campaign is not None:
-        busy = busy.where(recipients.c.campaign == campaign)
+
+    def is_over(row: Row[Any]) -> bool:
+        return bool(row.expires_at <= now) or is_dead(row.identity)
+
+    busy = _BUSY if campaign is None else _BUSY.where(recipients.c.campaign == campaign)
+    numbers = {row.worker for row in connection.execute(busy)}
     # Read first: nobody waits for a worker that is alive.
-    found = connection.execute(select(workers).where(workers.c.number.in_(busy))).all()
-    gone = [row.number for row in found if row.expires_at <= now or is_dead(row.identity)]
-    if not gone:
-        return 0
-    query = select(workers).where(workers.c.number.in_(gone)).order_by(workers.c.number).with_for_update()
-    # Once more: by now it may have been heard of.
-    still = [row for row in connection.execute(query).all() if row.expires_at <= now or is_dead(row.identity)]
-    return _end(connection, still, now=now)
+    found = connection.execute(select(workers).where(workers.c.number.in_(numbers))).all() if numbers else []
+    over = {row.number for row in found if is_over(row)}
+    return _end(connection, over, is_over, now=now) if over else 0
 
 
-def _end(connection: Connection, ended: Sequence[Row[Any]], *, now: int) -> int:
-    lost = 0
-    for row in ended:
-        over = workers.update().where(workers.c.number == row.number, workers.c.expires_at > now)
+def _end(connection: Connection, numbers: Collection[int], is_over: Callable[[Row[Any]], bool], *, now: int) -> int:
+    # Whoever is in the middle of a turn is waited for, and may have been heard of by then.
+    query = select(workers).where(workers.c.number.in_(numbers)).order_by(workers.c.number).with_for_update()
+    ended = {row.number: row.identity for row in connection.execute(query).all() if is_over(row)}
+    for number in ended:
+        over = workers.update().where(workers.c.number == number, workers.c.expires_at > now)
         connection.execute(over.values(expires_at=now))
-        for campaign, count in lose(connection, row.number, now=now).items():
-            lost += count
-            detail = f"{count} texts that it had claimed are in doubt"
-            write_log(connection, campaign, "swept", who=row.identity, detail=detail, now=now)
+    lost = 0
+    for row in connection.execute(_BUSY.where(recipients.c.worker.in_(ended))).all():
+        count = lose(connection, row.campaign, row.worker, now=now)
+        lost += count
+        detail = f"{count} texts that it had claimed are in doubt"
+        write_log(connection, row.campaign, "swept", who=ended[row.worker], detail=detail, now=now)
     return lost
 
 

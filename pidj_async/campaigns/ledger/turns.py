@@ -20,7 +20,7 @@ from pidj_async.campaigns.ledger.changes import (
     cancel_some,
     claim,
     defer,
-    in_state,
+    select_in,
     settle,
     suppress,
     wake_some,
@@ -68,8 +68,8 @@ def datetime_of(time: int) -> datetime:
 
 
 _PENDING: Final = (
-    select(func.min(recipients.c.due_at))
-    .where(recipients.c.campaign == bindparam("of"), in_state(RecipientState.PENDING))
+    select_in(RecipientState.PENDING, func.min(recipients.c.due_at))
+    .where(recipients.c.campaign == bindparam("of"))
     .scalar_subquery()
 )
 _BEFORE: Final = (
@@ -84,7 +84,7 @@ _LEFT: Final = select(
     _PENDING.label("due_at"),
     or_(
         *(
-            exists().where(recipients.c.campaign == bindparam("of"), in_state(state))
+            select_in(state, recipients.c.id).where(recipients.c.campaign == bindparam("of")).exists()
             for state in (RecipientState.READY, RecipientState.PENDING, RecipientState.SENDING)
         )
     ).label("open"),
@@ -97,7 +97,8 @@ def _candidates(*, of_group: bool) -> Query:
     if of_group:
         unwanted = unwanted.where(suppressions.c.scope.in_([literal_column("''"), bindparam("group")]))
     return Query(
-        select(
+        select_in(
+            RecipientState.READY,
             recipients.c.id,
             recipients.c.fence,
             recipients.c.attempts,
@@ -107,11 +108,7 @@ def _candidates(*, of_group: bool) -> Query:
             recipients.c.contact_id,
             unwanted.label("unwanted"),
         )
-        .where(
-            recipients.c.campaign == bindparam("of"),
-            in_state(RecipientState.READY),
-            recipients.c.id > bindparam("after"),
-        )
+        .where(recipients.c.campaign == bindparam("of"), recipients.c.id > bindparam("after"))
         .order_by(recipients.c.id)
         .limit(bindparam("limit"))
         .with_for_update(of=recipients, skip_locked=True)
