@@ -169,7 +169,7 @@ class PhoneNumberKind(Kind):
     private = True
 
     def check(self, name: str, value: Any) -> Any:
-        if type(value) is str and _E164.match(value):  # which answers every other question, too
+        if type(value) is str and E164.match(value):  # which answers every other question, too
             return value
         value = super().check(name, value)
         if not E164.match(value):
