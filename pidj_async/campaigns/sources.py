@@ -33,6 +33,7 @@ import attrs
 
 from pidj_async._masking import shorten_names
 from pidj_async.errors import InvalidRequestError
+from pidj_async.transports import StreamingTransport
 
 if TYPE_CHECKING:
     from pidj_async.client import Pidj
@@ -472,17 +473,23 @@ def from_contacts(client: Pidj, *, tag: str | None = None) -> Reader:
     return _IterableReader(_contact_lines(client, tag))
 
 
-async def contacts_of(client: Pidj) -> AsyncIterator[Contact]:
-    """Go through all contacts of the account. Pidj has them in one reply."""
-    for contact in await client.contacts.list():
-        yield contact
+async def contacts_of(client: Pidj) -> AsyncGenerator[Contact]:
+    """Go through all contacts of the account, while they arrive if the client's transport can do that."""
+    if not isinstance(client.transport, StreamingTransport):
+        for contact in await client.contacts.list():
+            yield contact
+        return
+    async with client.contacts.stream() as contacts:
+        async for contact in contacts:
+            yield contact
 
 
 async def _contact_lines(client: Pidj, tag: str | None) -> AsyncIterator[Mapping[str, Any]]:
-    async for contact in contacts_of(client):
-        if tag is None or tag in contact.tags:
-            fields = {name: getattr(contact, name) for name in _CONTACT_FIELDS}
-            yield {**fields, "contact_id": contact.id, "time_zone": contact.timezone}
+    async with aclosing(contacts_of(client)) as contacts:
+        async for contact in contacts:
+            if tag is None or tag in contact.tags:
+                fields = {name: getattr(contact, name) for name in _CONTACT_FIELDS}
+                yield {**fields, "contact_id": contact.id, "time_zone": contact.timezone}
 
 
 _CONTACT_FIELDS: Final = (
