@@ -43,7 +43,7 @@ def books(state: str | None, cause: str | None = None, *requests: tuple[str, boo
         (books("in_doubt", "read-timeout", OK), {"unexplained"}),
         (books("in_doubt", "read-timeout"), {"unexplained"}),
     ],
-    ids=str,
+    ids=lambda value: " and ".join(sorted(value)) or "nothing" if isinstance(value, set) else str(value),
 )
 def test_what_the_judge_sees(one: Books, broken: set[str]) -> None:
     """One recipient, what the ledger says, what the server was sent: exactly the broken promises are found."""
