@@ -311,8 +311,15 @@ class _Stops:
             self._display.tell("Cut off. What was under way is in doubt, unless it is known not to have been sent.")
         else:
             campaign.stop()
-            what = "1 text is" if self._display.in_flight == 1 else f"{self._display.in_flight:,} texts are"
-            self._display.tell(f"Stopping. {what} under way; Ctrl-C once more cuts them off, and they are in doubt.")
+            self._display.tell(f"Stopping. {_under_way(self._display.in_flight)}")
+
+
+def _under_way(count: int) -> str:
+    if not count:
+        return "Nothing is under way."
+    if count == 1:
+        return "1 text is under way; Ctrl-C once more cuts it off, and it is in doubt."
+    return f"{count:,} texts are under way; Ctrl-C once more cuts them off, and they are in doubt."
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------

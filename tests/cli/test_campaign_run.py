@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 import pytest
 
+from pidj_async.cli.campaign_run import _default_id, _under_way
 from pidj_async.sandbox import Sandbox
 from tests.cli.conftest import ANN, BO, JO, TOKEN, Campaigns, Run
 from tests.cli.test_program import PIDJ, posix
@@ -110,8 +111,6 @@ def test_the_name_is_the_lists_and_todays_date(campaigns: Campaigns) -> None:
 )
 def test_a_default_name_is_a_word(source: str, expected: str) -> None:
     """Whatever the source is called."""
-    from pidj_async.cli.campaign_run import _default_id  # noqa: PLC0415  most tests look from outside
-
     assert f"{expected}-{datetime.now().astimezone():%Y-%m-%d}" == _default_id(source)
 
 
@@ -554,3 +553,16 @@ def test_a_result_is_masked_everywhere(campaigns: Campaigns, sandbox: Sandbox) -
     told = result.stdout + result.stderr
     for secret in ("2025550101", "2025550102", "2025550103", "555-01,", TOKEN, "Hi Jo"):
         assert secret not in told
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, "Nothing is under way."),
+        (1, "1 text is under way; Ctrl-C once more cuts it off, and it is in doubt."),
+        (1_200, "1,200 texts are under way; Ctrl-C once more cuts them off, and they are in doubt."),
+    ],
+)
+def test_what_a_second_ctrl_c_would_do_is_said(count: int, expected: str) -> None:
+    """If there is anything that it could do something to."""
+    assert expected == _under_way(count)
