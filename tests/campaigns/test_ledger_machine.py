@@ -7,7 +7,6 @@ the claim proves that nothing was sent and when a person decides to send again, 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import timedelta
 from functools import partial
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from anyio.from_thread import start_blocking_portal
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from datetime import datetime
 
+    from anyio.from_thread import BlockingPortal
     from sqlalchemy import Connection
 
 S = RecipientState
@@ -79,9 +80,9 @@ class Held:
 class LedgerMachine(RuleBasedStateMachine):
     """Two campaigns that share people, and workers that come, claim, settle, die, and come back."""
 
-    def __init__(self, runner: asyncio.Runner, store: Store) -> None:
+    def __init__(self, loop: BlockingPortal, store: Store) -> None:
         super().__init__()
-        self.runner = runner
+        self.loop = loop
         self.store = store
         self.await_(store.write(_empty))
         self.clock = Clock(store)
@@ -100,7 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.log: Counter[str] = Counter()
 
     def await_(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(work)
+        return self.loop.call(lambda: work)
 
     def of(self, campaign: str, *states: RecipientState) -> dict[int, Row]:
         """The model's rows, in order of id."""
@@ -424,7 +425,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def _empty(connection: Connection) -> None:
-    for each in (recipients, campaign_log, campaigns, workers, suppressions):
+    tables = (recipients, campaign_log, campaigns, workers, suppressions)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(each.name for each in tables)}")
+        return
+    for each in tables:
         connection.execute(each.delete())
 
 
@@ -446,11 +451,11 @@ def test_whatever_happens_nobody_is_texted_twice(store_url: str) -> None:
     examples = 2_000 if profile.max_examples >= 2_000 else 30
     store = Store(store_url)
     _do_not_wait_for_the_disk(store)
-    with asyncio.Runner() as runner:
+    with start_blocking_portal() as loop:
         try:
             run_machine(
-                partial(LedgerMachine, runner, store),  # type: ignore[arg-type]  # any callable will do
+                partial(LedgerMachine, loop, store),  # type: ignore[arg-type]  # any callable will do
                 settings=settings(profile, max_examples=examples, stateful_step_count=30),
             )
         finally:
-            runner.run(store.aclose())
+            loop.call(store.aclose)

@@ -261,6 +261,35 @@ async def test_on_postgresql_a_change_of_state_waits_for_claims(postgresql_store
     assert {RecipientState.SENDING: 2, RecipientState.CANCELLED: 2} == await desk.counts()
 
 
+async def test_a_sweep_waits_for_a_worker_that_is_just_being_heard_of(stores: list[Store]) -> None:
+    """Its lease had run out, and its turn prolongs it: it keeps what it claims in it."""
+    desk, barrier = await open_desk(stores[0], 4), Barrier()
+    for store in stores:
+        Clock(store).advance(LEASE)
+    swept: list[int] = []
+
+    def opening(*_: object) -> None:
+        if not barrier.open.is_set():
+            barrier.hold()
+
+    async def claim() -> None:
+        await desk.turn(limit=2, opening=opening)
+
+    async def sweep() -> None:
+        swept.append(await Ledger(stores[1]).sweep(is_dead=lambda _: False))
+
+    await desk.turn(limit=1, lease=0.0)  # claimed, and not prolonged
+    async with anyio.create_task_group() as group:
+        group.start_soon(claim)
+        await barrier.wait_until_reached()
+        group.start_soon(sweep)
+        await anyio.sleep(LONG_ENOUGH)
+        assert [] == swept
+        barrier.open.set()
+    assert [0] == swept
+    assert {RecipientState.SENDING: 3, RecipientState.READY: 1} == await desk.counts()
+
+
 @pytest.fixture
 async def postgresql_stores(postgresql: str) -> AsyncIterator[list[Store]]:
     """Two processes' worth of stores on a PostgreSQL."""
