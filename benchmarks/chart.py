@@ -57,5 +57,6 @@ def draw(options: Options, figures: Figures, file: Path) -> None:
 def _line(
     axes: Any, options: Options, contender: str, style: dict[str, Any], figure: Callable[[str, int], float | None]
 ) -> None:
-    points = [(one, figure(contender, one)) for one in options.concurrency]
-    axes.plot(*zip(*[point for point in points if point[1] is not None], strict=True), label=contender, **style)
+    figures = {one: figure(contender, one) for one in options.concurrency}
+    measured = {one: value for one, value in figures.items() if value is not None}
+    axes.plot(measured.keys(), measured.values(), label=contender, **style)

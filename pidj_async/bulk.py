@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -97,17 +98,18 @@ class Bulk(AsyncIterator[Outcome]):
         if self._running is None:
             crew = _Crew(self._client, self._requests, self._concurrency, self._pacer, self.undelivered)
             self._running = _Running(crew)
+        crew = self._running.crew
         try:
-            return await self._running.receive.receive()
-        except anyio.EndOfStream:
-            source_error = self._running.crew.source_error
-            await self.aclose()
-            if source_error is not None:
-                raise source_error from None
-            raise StopAsyncIteration from None
+            outcome = await crew.hand_over.take()
         except BaseException:
             await self.aclose()
             raise
+        if outcome is not None:
+            return outcome
+        await self.aclose()
+        if crew.source_error is not None:
+            raise crew.source_error
+        raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
         return self
@@ -146,12 +148,70 @@ class _Running:
 
     def __init__(self, crew: _Crew) -> None:
         self.crew = crew
-        self.receive = crew.receive
         self.background = Background(crew.work, "pidj send_many")
 
     def stop(self) -> None:
-        self.receive.close()
+        self.crew.hand_over.leave()
         self.background.cancel()
+
+
+class _HandOver:
+    """Outcomes on their way from the workers to whoever iterates: one after another, and nobody gets ahead.
+
+    A memory stream of anyio's without a buffer would do the same. It takes its turn of the event loop for each outcome,
+    and that costs as much as sending the text does. Here whoever iterates takes all that are ready in one turn.
+    """
+
+    def __init__(self, undelivered: list[Outcome]) -> None:
+        self._undelivered = undelivered
+        self._ready: deque[tuple[Outcome, anyio.Event | None]] = deque()
+        self._awaited: anyio.Event | None = None
+        self._over = False
+        self._left = False
+
+    async def put(self, outcome: Outcome) -> None:
+        """Hand an outcome over, and wait until it was taken; if nobody is left to take it, it is undelivered."""
+        if self._left:
+            self._undelivered.append(outcome)
+        elif self._awaited is not None:
+            # Somebody waits for this very one.
+            self._ready.append((outcome, None))
+            self._wake()
+        else:
+            taken = anyio.Event()
+            self._ready.append((outcome, taken))
+            await taken.wait()
+
+    async def take(self) -> Outcome | None:
+        """Wait for an outcome; ``None`` if there will be no more."""
+        while not self._ready:
+            if self._over:
+                return None
+            self._awaited = awaited = anyio.Event()
+            try:
+                await awaited.wait()
+            finally:
+                self._awaited = None
+        outcome, taken = self._ready.popleft()
+        if taken is not None:
+            taken.set()
+        return outcome
+
+    def close(self) -> None:
+        """Say that no more will come."""
+        self._over = True
+        self._wake()
+
+    def leave(self) -> None:
+        """Take no more: what was not taken is undelivered."""
+        self._left = True
+        self._undelivered.extend(outcome for outcome, _ in self._ready)
+        self._ready.clear()
+
+    def _wake(self) -> None:
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.set()
 
 
 class _Crew:
@@ -168,7 +228,7 @@ class _Crew:
         self._client = client
         self._paced = None if pacer is None else _Paced(client, pacer)
         self._concurrency = concurrency
-        self._hand_over, self.receive = anyio.create_memory_object_stream[Outcome](0)
+        self.hand_over = _HandOver(undelivered)
         self._undelivered = undelivered
         self._source: Any = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
         self._is_async = isinstance(requests, AsyncIterable)
@@ -183,7 +243,7 @@ class _Crew:
             async with anyio.create_task_group() as group:
                 self._hire(group)
         finally:
-            self._hand_over.close()
+            self.hand_over.close()
             await self._close_source()
 
     def _hire(self, group: anyio.abc.TaskGroup) -> None:
@@ -237,17 +297,12 @@ class _Crew:
 
     async def _deliver(self, index: int, item: SendText | Mapping[str, Any]) -> None:
         progress = Progress()
-        outcome: Outcome | None = None
         try:
             outcome = await self._outcome_of(index, item, progress)
-            await self._hand_over.send(outcome)
         except anyio.get_cancelled_exc_class():
-            self._undelivered.append(outcome or _cancelled(index, item, progress))
+            self._undelivered.append(_cancelled(index, item, progress))
             raise
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            assert outcome is not None  # noqa: S101  only handing over raises these
-            self._exhausted = True
-            self._undelivered.append(outcome)
+        await self.hand_over.put(outcome)
 
     async def _outcome_of(self, index: int, item: SendText | Mapping[str, Any], progress: Progress) -> Outcome:
         try:

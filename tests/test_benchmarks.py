@@ -117,6 +117,7 @@ def test_the_server_knows_a_wrong_request(head: str, body: bytes) -> None:
 
 def figures(concurrency: int = 100) -> Figures:
     rates = {
+        **dict.fromkeys(CONTENDERS, 3_000),
         PIDJ: 2_000,
         SEND_MANY: 1_500,
         AIOHTTP: 4_000,

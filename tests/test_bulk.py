@@ -185,6 +185,31 @@ async def test_leaving_the_loop_tells_what_was_under_way() -> None:
     assert states == {OutcomeState.UNKNOWN: 3, OutcomeState.NOT_SENT: 1}
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_no_outcome_is_lost_when_the_loop_is_cancelled(turns: int) -> None:
+    """Whichever moment it is, also between an outcome's arrival and its being taken: each text has exactly one."""
+    pidj, transport = client(replies())
+    delivered = []
+    bulk = pidj.messages.send_many(texts(1000), concurrency=5)
+
+    async def consume() -> None:
+        async for outcome in bulk:
+            delivered.append(outcome)
+            if len(delivered) % 3 == 0:
+                await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(consume)
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    await bulk.aclose()
+
+    indices = [outcome.index for outcome in (*delivered, *bulk.undelivered)]
+    assert sorted(indices) == list(range(len(indices)))
+    assert len(transport.requests) <= len(indices) <= len(transport.requests) + 5
+
+
 async def test_a_cancelled_loop_leaves_no_task() -> None:
     """Cancelled from outside in the middle: nothing goes on in the background."""
     pidj, transport = client(hangs(started=True))
