@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
@@ -78,13 +79,17 @@ class Victim:
 
     def __init__(self, command: Sequence[str]) -> None:
         credentials = {"PIDJ_ACCOUNT_KEY": "key", "PIDJ_TOKEN": "token"}
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | credentials)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__; a pipe unread would fill up
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._errors, env=os.environ | credentials
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self._errors.close()
 
     @property
     def has_ended(self) -> bool:
@@ -98,6 +103,11 @@ class Victim:
         assert self._process.stdout is not None
         self._process.stdout.close()
         return status == -signal.SIGKILL
+
+    def last_words(self) -> str:
+        """What it wrote to standard error, the end of it."""
+        self._errors.seek(0)
+        return f"status {self._process.returncode}: {self._errors.read().decode()[-2_000:]}"
 
     def freeze(self) -> None:
         """Stop it where it stands."""
@@ -114,14 +124,16 @@ class Victim:
     def result(self, timeout: float, *, statuses: Container[int] = (0,)) -> dict[str, Any]:
         """Wait until it ends by itself, with one of these exit statuses, and return what it printed."""
         output, _ = self._process.communicate(timeout=timeout)
-        assert self._process.returncode in statuses
+        assert self._process.returncode in statuses, self.last_words()
         result: dict[str, Any] = json.loads(output)
         return result
 
 
-def start_victim(store_url: str, base_url: str, recipients: Path, *, concurrency: int, lease: float = 30.0) -> Victim:
-    """Start a process that loads the recipients, if they are not, and sends until it is done."""
-    arguments = [store_url, base_url, str(recipients), str(concurrency), str(lease)]
+def start_victim(
+    store_url: str, base_url: str, recipients: Path, *, concurrency: int, lease: float = 30.0, join: bool = False
+) -> Victim:
+    """Start a process that adds the recipients, or joins a campaign that has them, and sends until it is done."""
+    arguments = ["join" if join else "add", store_url, base_url, str(recipients), str(concurrency), str(lease)]
     return Victim([sys.executable, str(HERE / "victim.py"), *arguments])
 
 

@@ -78,9 +78,9 @@ class Experiment:
     chance: random.Random
     kills: int = 0
 
-    def start(self, lease: float = 30.0) -> Victim:
+    def start(self, *, lease: float = 30.0, join: bool = False) -> Victim:
         base_url = self.server.base_url
-        return start_victim(self.store_url, base_url, self.recipients, concurrency=CONCURRENCY, lease=lease)
+        return start_victim(self.store_url, base_url, self.recipients, concurrency=CONCURRENCY, lease=lease, join=join)
 
     def start_command(self) -> Victim:
         """One of the two ways in which a person would go on."""
@@ -101,7 +101,7 @@ class Experiment:
         """Kill it in the middle of something."""
         self.let_it_send(victim, left)
         killed = victim.kill()
-        assert killed, "the campaign was over before it was killed so many times"
+        assert killed, f"it ended by itself: {victim.last_words()}"
         self.kills += killed
 
     def kill_at_any_moment(self, victim: Victim) -> None:
@@ -183,16 +183,21 @@ def test_two_processes_killed_by_turns(store_url: str, tmp_path: Path, kills: in
     started = time.perf_counter()
     with counting_server(ROUGH) as server:
         experiment = prepare(store_url, server, tmp_path, kills)
-        victims = [experiment.start(), experiment.start()]
+        victims = [experiment.start()]
         try:
+            while server.wait(1) < 1:
+                pass
+            victims.append(experiment.start(join=True))
             while experiment.kills < kills:
                 which = experiment.chance.randrange(2)
-                experiment.kill_while_sending(victims[which], kills - experiment.kills)
-                victims[which] = experiment.start()
+                with victims[which] as victim:
+                    experiment.kill_while_sending(victim, kills - experiment.kills)
+                victims[which] = experiment.start(join=True)
             states = [victim.result(PATIENCE)["state"] for victim in victims]
         finally:
             for victim in victims:
-                victim.kill()
+                with victim:
+                    victim.kill()
         experiment.finish()
         books = experiment.books()
     tell(experiment, books, started)
@@ -259,7 +264,7 @@ def test_a_process_that_was_frozen_and_thought_dead_changes_nothing(store_url: s
     lease = 1.5
     with counting_server(CALM) as server:
         experiment = prepare(store_url, server, tmp_path, kills=4)
-        with experiment.start(lease) as frozen:
+        with experiment.start(lease=lease) as frozen:
             while server.wait(200) < 200:
                 pass
             frozen.freeze()
@@ -267,7 +272,7 @@ def test_a_process_that_was_frozen_and_thought_dead_changes_nothing(store_url: s
                 frozen.thaw()
                 time.sleep(0.003)
                 frozen.freeze()
-            with experiment.start(lease) as other:
+            with experiment.start(lease=lease) as other:
                 assert other.result(PATIENCE)["state"] == "done"
             before = experiment.books()
             frozen.thaw()

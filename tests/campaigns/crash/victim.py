@@ -1,7 +1,10 @@
-"""A process that runs a campaign, to be killed: ``python victim.py STORE BASE_URL RECIPIENTS CONCURRENCY LEASE``.
+"""A process that runs a campaign, to be killed.
 
-It is the whole story each time: it opens the store, adds the recipients (which adds nobody twice), and runs until
-nobody is left to be texted. What it prints at its end is how far the campaign is.
+``python victim.py add|join STORE BASE_URL RECIPIENTS CONCURRENCY LEASE``
+
+With ``add`` it is the whole story each time: it opens the store, adds the recipients (which adds nobody twice), and
+runs until nobody is left to be texted. With ``join`` it takes part in a campaign that is there. What it prints at its
+end is how far the campaign is.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ READ_TIMEOUT = 4.0
 """Seconds; longer than the slowest reply of the counting server, and shorter than its hangs."""
 
 
-async def main(store_url: str, base_url: str, recipients: str, concurrency: str, lease: str) -> None:
+async def main(*arguments: str) -> None:
+    way, store_url, base_url, recipients, concurrency, lease = arguments
     # Nobody but a test needs another lease.
     vars(campaigns)["RunnerOptions"] = partial(RunnerOptions, lease=float(lease))
     transport = HttpxTransport(read_timeout=READ_TIMEOUT)
@@ -34,23 +38,25 @@ async def main(store_url: str, base_url: str, recipients: str, concurrency: str,
         Store(store_url) as store,
         Pidj(account_key="key", token="token", base_url=base_url, transport=transport) as pidj,
     ):
-        campaign = campaigns.Campaign(
-            store,
-            "crash",
-            client=pidj,
-            text="Hi {name}",
-            group_id="gr:1",
-            hours="any",
-            concurrency=int(concurrency),
-            max_in_doubt=1_000_000,
-            pacer=pacer,
-        )
-        await campaign.add(open_source(Path(recipients)))
+        if way == "join":
+            campaign = await campaigns.Campaign.find(store, "crash", client=pidj, pacer=pacer)
+        else:
+            campaign = campaigns.Campaign(
+                store,
+                "crash",
+                client=pidj,
+                text="Hi {name}",
+                group_id="gr:1",
+                hours="any",
+                concurrency=int(concurrency),
+                max_in_doubt=1_000_000,
+                pacer=pacer,
+            )
+            await campaign.add(open_source(Path(recipients)))
         status = await campaign.run()
     await transport.aclose()
     print(json.dumps({"state": status.state, "counts": dict(status.counts)}))  # noqa: T201  whoever started it reads that
 
 
 if __name__ == "__main__":
-    _, store, server, csv, at_a_time, seconds = sys.argv
-    anyio.run(main, store, server, csv, at_a_time, seconds)
+    anyio.run(main, *sys.argv[1:])
