@@ -257,7 +257,8 @@ class OwnConnections:
         now = time.monotonic()
         origin.idle.append((now, connection))
         for _ in range(_CLOSE_AT_ONCE):
-            if now - origin.idle[0][0] <= self._idle_timeout:
+            # While one is closed, other requests take what is idle: there may be nothing left to look at.
+            if not origin.idle or now - origin.idle[0][0] <= self._idle_timeout:
                 break
             await self._discard(origin.idle.popleft()[1])
 
