@@ -99,7 +99,14 @@ class TemplateError(InvalidRequestError):
 
 
 class TransportError(PidjError):
-    """No usable reply came. Catch the subclasses: they say whether the request may have been acted on."""
+    """No usable reply came. Catch the subclasses: they say whether the request may have been acted on.
+
+    Attributes:
+        kind: What broke, by httpx's name for it, whichever transport it was: ``"ConnectTimeout"``, ``"ReadError"``, …;
+            ``None`` if it was none of the network's failures.
+    """
+
+    kind: str | None = None
 
 
 class NotSentError(TransportError):

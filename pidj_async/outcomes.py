@@ -30,6 +30,7 @@ from pidj_async.errors import (
     RateLimitError,
     ResponseError,
     ServerError,
+    TransportError,
 )
 from pidj_async.models import TextSent
 from pidj_async.requests import SendText
@@ -63,7 +64,7 @@ def outcome_state(error: PidjError | None) -> OutcomeState:
     return OutcomeState.UNKNOWN
 
 
-#: What stands in the chain of a `NotSentError`, by the name of its class, and what that is called; the first that fits.
+#: What a `NotSentError` is called, by its kind and by the names of the classes in its chain; the first that fits.
 _NOT_SENT = {
     "gaierror": "dns",
     "ConnectTimeout": "connect-timeout",
@@ -78,7 +79,6 @@ _NOT_SENT = {
 _UNKNOWN = {
     "WriteTimeout": "write-timeout",
     "ReadTimeout": "read-timeout",
-    "ServerTimeoutError": "read-timeout",  # aiohttp's name for it
     "TimeoutError": "timeout",
     "OSError": "connection-lost",
     "NetworkError": "connection-lost",
@@ -127,6 +127,8 @@ def _cause_of_reply(error: APIError | ResponseError) -> str:
 
 def _first_of(words: Mapping[str, str], error: BaseException) -> str | None:
     names = {base.__name__ for one in _chain(error) for base in type(one).__mro__}
+    if isinstance(error, TransportError) and error.kind is not None:
+        names.add(error.kind)
     return next((word for name, word in words.items() if name in names), None)
 
 

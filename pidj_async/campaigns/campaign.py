@@ -232,7 +232,7 @@ class Campaign:
         report = await load(
             source,
             self._settings,
-            sink=lambda page: self._ledger.add(record.number, page),
+            sink=lambda page: self._ledger.add(record.number, page, source=name),
             suppressed=self._suppressed,
             on_problem=on_problem,
         )

@@ -50,6 +50,7 @@ __all__ = ["CampaignOutcome", "Runner", "RunnerOptions"]
 
 logger = logging.getLogger("pidj_async.campaigns")
 
+_ALL_REFUSED: Final = 50  # so many refusals before the first success say more of the campaign than of the recipients
 _AT_ONCE: Final = 1.0  # seconds; what cannot go out so soon is given back
 _GATHER: Final = 0.002  # how long a turn waits for company, in seconds: one commit for several texts
 _SHORTEST_LOOK: Final = 0.05
@@ -159,6 +160,7 @@ class Runner:
         self._over = False
         self._pause_reason: str | None = None
         self._in_doubt = 0
+        self._refused_first: int | None = 0  # until the first success
         self._recovering = False
         self._error: PidjError | None = None
         self._flights: TaskGroup | None = None
@@ -464,6 +466,15 @@ class Runner:
                 self._pause_reason = (
                     f"{self._in_doubt} texts of this run are in doubt, more than max_in_doubt allows "
                     f"({self._settings.max_in_doubt}); the last one: {verdict.error}"
+                )
+        if verdict.state is RecipientState.SENT:
+            self._refused_first = None
+        elif verdict.state is RecipientState.REJECTED and self._refused_first is not None:
+            self._refused_first += 1
+            if self._refused_first == _ALL_REFUSED and self._pause_reason is None:
+                self._pause_reason = (
+                    f"the first {_ALL_REFUSED} texts of this run were all refused; are the address, the group and the "
+                    f"text right? the last one: {verdict.error}"
                 )
         if verdict.pause is not None and self._pause_reason is None:
             self._pause_reason = verdict.pause

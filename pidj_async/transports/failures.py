@@ -133,12 +133,16 @@ def not_sent(kind: str, *, call: str, host: str, error: BaseException) -> NotSen
         host: Where the request was to go.
         error: The operating system's or the TLS library's reason, perhaps among its causes.
     """
-    return NotSentError(f"{call}: {_words(kind)} {host}{_reason(error)}; nothing was sent")
+    failure = NotSentError(f"{call}: {_words(kind)} {host}{_reason(error)}; nothing was sent")
+    failure.kind = kind
+    return failure
 
 
 def outcome_unknown(kind: str, *, call: str, host: str) -> OutcomeUnknownError:
     """The error for a request that was begun, and whose reply did not come; see `not_sent` for the arguments."""
-    return OutcomeUnknownError(f"{call}: {_words(kind)} {host}; the request may have been acted on")
+    failure = OutcomeUnknownError(f"{call}: {_words(kind)} {host}; the request may have been acted on")
+    failure.kind = kind
+    return failure
 
 
 def badly_framed(status_code: int, *, call: str) -> ResponseError:

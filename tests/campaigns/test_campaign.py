@@ -251,6 +251,26 @@ async def test_too_many_in_doubt_pause_the_campaign(store: Store) -> None:
     assert 6 <= status.counts[RecipientState.IN_DOUBT] <= 8
 
 
+async def test_a_campaign_that_is_refused_altogether_pauses_itself(store: Store) -> None:
+    """A wrong address answers every text with a 404: nobody loses a million recipients to it."""
+    post = Post(lambda _, __: 404)
+    campaign = await campaign_of(store, post, 200, concurrency=5)
+    status = await campaign.run()
+
+    assert CampaignState.PAUSED is status.state
+    assert "all refused" in (status.reason or "")
+    assert 50 <= status.counts[RecipientState.REJECTED] < 60
+
+
+async def test_refusals_among_successes_are_no_reason_to_pause(store: Store) -> None:
+    """A list with many bad numbers is sent to its end."""
+    post = Post(lambda to, _: 404 if to != number(0) else None)
+    campaign = await campaign_of(store, post, 200, concurrency=5)
+    status = await campaign.run()
+
+    assert ({"sent": 1, "rejected": 199}, CampaignState.DONE) == (counts_of(status.counts), status.state)
+
+
 async def test_an_outage_is_waited_for_without_texting_anybody(store: Store) -> None:
     """While Pidj cannot be reached, what asks whether it is back is a harmless call."""
     post = Post()
@@ -497,6 +517,29 @@ async def test_a_list_that_was_not_added_to_its_end_is_not_sent(store: Store) ->
     await campaign.add(people(2), name="people.csv")
     await campaign.run()
     assert once(2) == post.texts
+
+
+async def test_a_list_that_is_only_read_again_does_not_stop_the_campaign(store: Store) -> None:
+    """Whoever dies while reading a list that was added before leaves a campaign that can go on; not with new people."""
+
+    async def broken(count: int) -> AsyncIterator[dict[str, str]]:
+        for one in people(count):
+            yield one
+        msg = "the disk is gone"
+        raise OSError(msg)
+
+    post = Post()
+    campaign = Campaign(store, "spring", client=post.client(), text="Hi", group_id=GROUP, hours="any")
+    await campaign.add(people(3), name="people.csv")
+    with pytest.raises(OSError, match="gone"):
+        await campaign.add(broken(2), name="people.csv")
+    await campaign.run()
+    assert once(3) == post.texts
+
+    with pytest.raises(OSError, match="gone"):
+        await campaign.add(broken(2_001), name="people.csv")  # more than a page: some of them are in the ledger
+    with pytest.raises(ConfigurationError, match=r"people\.csv"):
+        await campaign.run()
 
 
 async def test_a_dry_run_keeps_nothing(store: Store) -> None:

@@ -139,21 +139,24 @@ class Ledger:
 
     # --- recipients -----------------------------------------------------------------------------------------------
 
-    async def add(self, campaign: int, recipients: Sequence[NewRecipient]) -> AddResult:
+    async def add(self, campaign: int, recipients: Sequence[NewRecipient], *, source: str | None = None) -> AddResult:
         """Add recipients, in one transaction. Whoever is in the campaign already stays as they are.
 
         Args:
             campaign: Its number.
             recipients: Some thousand at most.
+            source: The source they are from, if it is to be known whether it was added to its end.
 
         Raises:
             ConfigurationError: The campaign was cancelled.
             InvalidRequestError: A text has a character that not every database keeps.
         """
-        return await self._store.write(lambda connection: table.add(connection, campaign, recipients))
+        return await self._store.write(lambda connection: table.add(connection, campaign, recipients, source=source))
 
     async def begin_source(self, campaign: int, name: str) -> None:
         """Note that recipients are being added from a source: until `note_source`, it is not ``complete``.
+
+        A source that is complete, and is only read again, stays so until a recipient is found in it that is new.
 
         Args:
             campaign: Its number.

@@ -189,7 +189,12 @@ def _time(time: int | None) -> datetime | None:
 
 
 def begin_source(connection: Connection, campaign: int, name: str) -> None:
-    """Note that a source is being read."""
+    """Note that a source is being read. One that was read to its end before stays so until somebody new is found."""
+    if not lock(connection, campaign).sources.get(name, {}).get("complete"):
+        _reopen_source(connection, campaign, name)
+
+
+def _reopen_source(connection: Connection, campaign: int, name: str) -> None:
     _write_source(connection, campaign, name, complete=False, lines=0, invalid=0, duplicate=0, problems=[])
 
 
@@ -250,8 +255,8 @@ def _add(dialect: str) -> Any:
     return recipients.insert().from_select([*_NEW, *always], rows)
 
 
-def add(connection: Connection, campaign: int, page: Sequence[NewRecipient]) -> AddResult:
-    """Add recipients, except those who are in the campaign already."""
+def add(connection: Connection, campaign: int, page: Sequence[NewRecipient], *, source: str | None) -> AddResult:
+    """Add recipients, except those who are in the campaign already. With new ones, their source is not complete."""
     # Two who add to one campaign at the same time would each find that somebody is not in it.
     exclusively(connection, Purpose.ADD_RECIPIENTS)
     record = _get(connection, campaign)
@@ -279,6 +284,8 @@ def add(connection: Connection, campaign: int, page: Sequence[NewRecipient]) -> 
             name, problem = "text_body", f"has a character that cannot be sent, in one of the lines {_span(page)}"
             raise InvalidRequestError(name, problem)
         connection.execute(_add(dialect), values | {"given": given})
+        if source is not None and record.sources.get(source, {}).get("complete"):
+            _reopen_source(connection, campaign, source)
     return AddResult(added=len(new), known=known, duplicates=tuple(duplicates))
 
 
