@@ -175,9 +175,11 @@ recipients = Table(
 )
 
 # Most rows of a large campaign are in a final state most of the time; the indexes that change have none of those.
-# The state is also a column of theirs, so that SQLite, which has no statistics, takes them to be the better ones.
+# The state is also a column of theirs, so that SQLite, which has no statistics, takes them to be the better ones. And
+# whoever is ready is claimed in the order of their lines: no other index has that order, so PostgreSQL takes this one,
+# however old its statistics are.
 for _state, _columns in {
-    "ready": ("state", "campaign", "id"),
+    "ready": ("state", "campaign", "line", "id"),
     "pending": ("state", "campaign", "due_at", "id"),
     "sending": ("state", "campaign", "worker", "id"),
     "in_doubt": ("state", "campaign", "id"),

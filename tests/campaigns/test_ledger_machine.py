@@ -268,7 +268,8 @@ class LedgerMachine(RuleBasedStateMachine):
             if row.due_at is not None and row.due_at <= self.clock.now:
                 row.state = S.READY
         claimed: list[int] = []
-        for row_id, row in self.of(campaign, S.READY).items():
+        ready = self.of(campaign, S.READY)
+        for row_id, row in sorted(ready.items(), key=lambda one: (one[1].line, one[0])):
             if len(claimed) == limit:
                 break
             if {(row.phone_number, ""), (row.phone_number, GROUPS[campaign])} & self.unwanted:

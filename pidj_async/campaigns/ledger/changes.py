@@ -213,51 +213,66 @@ def defer(connection: Connection, due: Sequence[tuple[int, int]]) -> None:
         connection.execute(_defer(connection.dialect.name), {"given": as_json(due)})
 
 
-_DUE: Final = (
+_DUE: Final = Query(
     select_in(RecipientState.PENDING, recipients.c.id)
     .where(recipients.c.campaign == bindparam("of"), recipients.c.due_at <= bindparam("now"))
     .order_by(recipients.c.due_at, recipients.c.id)
     .limit(BATCH)
     .with_for_update(skip_locked=True)
 )
-_WAKE: Final = change(RecipientState.PENDING, {RecipientState.READY}, due_at=null()).where(recipients.c.id.in_(_DUE))
+
+
+@cache
+def _wake(dialect: str) -> Update:
+    woken = change(RecipientState.PENDING, {RecipientState.READY}, due_at=null())
+    return woken.where(recipients.c.id.in_(ids_of(dialect, "ids")))
 
 
 def wake_some(connection: Connection, campaign: int, *, now: int) -> int:
     """PENDING -> READY, of those that are due, and return how many."""
-    return connection.execute(_WAKE, {"of": campaign, "now": now}).rowcount
+    ids = [row[0] for row in _DUE(connection, {"of": campaign, "now": now})]
+    return connection.execute(_wake(connection.dialect.name), {"ids": as_json(ids)}).rowcount if ids else 0
 
 
 # --- what a campaign's end does -----------------------------------------------------------------------------------
 
 
-def _leave_waiting(before: RecipientState, after: RecipientState) -> Update:
-    some = (
-        select_in(before, recipients.c.id)
-        .where(recipients.c.campaign == bindparam("of"))
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
+def _waiting(state: RecipientState, first: ColumnElement[Any]) -> Query:
+    # In the order of the index: PostgreSQL might go through the table instead, over and over past those who have gone.
+    query = select_in(state, recipients.c.id).where(recipients.c.campaign == bindparam("of"))
+    return Query(query.order_by(first, recipients.c.id).limit(BATCH).with_for_update(skip_locked=True))
+
+
+_WAITING: Final = {
+    RecipientState.READY: _waiting(RecipientState.READY, recipients.c.line),
+    RecipientState.PENDING: _waiting(RecipientState.PENDING, recipients.c.due_at),
+}
+
+
+@cache
+def _give_up(dialect: str, before: RecipientState, after: RecipientState) -> Update:
     gone = change(before, {after}, settled_at=bindparam("now"), due_at=null())
-    return gone.where(recipients.c.id.in_(some))
+    return gone.where(recipients.c.id.in_(ids_of(dialect, "ids")))
 
 
-_CANCEL: Final = tuple(
-    _leave_waiting(before, RecipientState.CANCELLED) for before in (RecipientState.READY, RecipientState.PENDING)
-)
-_EXPIRE: Final = tuple(
-    _leave_waiting(before, RecipientState.EXPIRED) for before in (RecipientState.READY, RecipientState.PENDING)
-)
+def _give_up_some(connection: Connection, campaign: int, after: RecipientState, now: int) -> int:
+    count = 0
+    for before, waiting in _WAITING.items():
+        ids = [row[0] for row in waiting(connection, {"of": campaign})]
+        if ids:
+            given_up = _give_up(connection.dialect.name, before, after)
+            count += connection.execute(given_up, {"ids": as_json(ids), "now": now}).rowcount
+    return count
 
 
 def cancel_some(connection: Connection, campaign: int, *, now: int) -> int:
     """READY, PENDING -> CANCELLED, and return how many."""
-    return sum(connection.execute(one, {"of": campaign, "now": now}).rowcount for one in _CANCEL)
+    return _give_up_some(connection, campaign, RecipientState.CANCELLED, now)
 
 
 def expire_some(connection: Connection, campaign: int, *, now: int) -> int:
     """READY, PENDING -> EXPIRED, and return how many."""
-    return sum(connection.execute(one, {"of": campaign, "now": now}).rowcount for one in _EXPIRE)
+    return _give_up_some(connection, campaign, RecipientState.EXPIRED, now)
 
 
 # --- what is in doubt ---------------------------------------------------------------------------------------------
@@ -292,7 +307,7 @@ RESOLVED: Final = frozenset({RecipientState.SENT, RecipientState.READY, Recipien
 
 
 def resolve_some(
-    connection: Connection, campaign: int, to: RecipientState, *, ids: Collection[int] | None, after: int, now: int
+    connection: Connection, campaign: int, to: RecipientState, *, ids: Collection[int] | None, now: int
 ) -> list[int]:
     """IN_DOUBT -> what a person has decided.
 
@@ -301,7 +316,6 @@ def resolve_some(
         campaign: Its number.
         to: What is decided.
         ids: Of these; of all, if ``None``.
-        after: Of those with higher ids than this.
         now: The time, in microseconds.
 
     Returns:
@@ -309,15 +323,15 @@ def resolve_some(
     """
     query = (
         select_in(RecipientState.IN_DOUBT, recipients.c.id)
-        .where(recipients.c.campaign == campaign, recipients.c.id > after)
-        .order_by(recipients.c.id)
+        .where(recipients.c.campaign == campaign)
+        .order_by(recipients.c.line, recipients.c.id)
         .limit(BATCH)
         .with_for_update()
     )
     dialect = connection.dialect.name
     if ids is not None:
         query = query.where(recipients.c.id.in_(ids_of(dialect, "ids")))
-    found = list(connection.execute(query, {"ids": as_json(sorted(ids))} if ids is not None else {}).scalars())
+    found = sorted(connection.execute(query, {"ids": as_json(sorted(ids))} if ids is not None else {}).scalars())
     if found:
         decided = change(RecipientState.IN_DOUBT, {to}, settled_at=now)
         connection.execute(decided.where(recipients.c.id.in_(ids_of(dialect, "ids"))), {"ids": as_json(found)})

@@ -269,6 +269,7 @@ class Ledger:
     ) -> Turn:
         """Settle what has come back, prolong the worker's lease, and claim, in one transaction.
 
+        Recipients are claimed in the order of their lines, so what came back unsent soon has its turn again.
         When it returns, the claims are committed: their texts may go out. If it raises, nothing has been claimed or
         settled for all that can be known; the same settlements may be given again, even if they were committed.
 
@@ -337,7 +338,7 @@ class Ledger:
             msg = f"a text in doubt can be resolved to sent, ready or abandoned, not to {to}"
             raise ValueError(msg)
 
-        def some(connection: Connection, after: int) -> builtins.list[int]:
+        def some(connection: Connection) -> builtins.list[int]:
             record = table.lock(connection, campaign)
             if to is RecipientState.READY and record.state is CampaignState.CANCELLED:
                 msg = (
@@ -345,19 +346,18 @@ class Ledger:
                 )
                 raise ConfigurationError(msg)
             now = self._store.now(connection)
-            ids = changes.resolve_some(connection, campaign, to, ids=recipient_ids, after=after, now=now)
+            ids = changes.resolve_some(connection, campaign, to, ids=recipient_ids, now=now)
             if ids:
                 detail = f"to {to}" if note is None else f"to {to}: {note}"
                 table.write_log(connection, campaign, "resolved", who=who, recipient_ids=ids, detail=detail, now=now)
             return ids
 
-        total = after = 0
-        while True:
-            ids = await self._store.write(lambda connection, after=after: some(connection, after))  # type: ignore[misc]
+        total = 0
+        while ids := await self._store.write(some):
             total += len(ids)
             if len(ids) < changes.BATCH:
-                return total
-            after = ids[-1]
+                break
+        return total
 
     # --- the log --------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import BigInteger, SmallInteger, String, Text, bindparam, func, literal_column, select
 
 from pidj_async.campaigns.ledger.changes import lose, select_in, storable
-from pidj_async.campaigns.ledger.turns import Terms, datetime_of, microseconds
+from pidj_async.campaigns.ledger.turns import Terms, datetime_of, is_open, microseconds
 from pidj_async.campaigns.records import (
     AddResult,
     CampaignRecord,
@@ -145,10 +145,9 @@ def finish(connection: Connection, campaign: int, *, who: str, now: int) -> bool
     record = lock(connection, campaign)
     if record.state is not CampaignState.RUNNING:
         return record.state is CampaignState.DONE
-    for state in (RecipientState.READY, RecipientState.PENDING, RecipientState.SENDING):
-        left = select_in(state, recipients.c.id).where(recipients.c.campaign == campaign).limit(1)
-        if connection.execute(left).first() is not None:
-            return False
+    left, _ = is_open(connection, campaign)
+    if left:
+        return False
     change_state(connection, campaign, CampaignState.DONE, who=who, reason=None, now=now)
     return True
 
@@ -338,16 +337,11 @@ _RECIPIENT: Final = (
 )
 
 
-_INDEXED: Final = frozenset({RecipientState.READY, RecipientState.IN_DOUBT})
-"""The states that have an index in order of id."""
-
-
 @cache
 def _page(states: frozenset[RecipientState] | None) -> Query:
     columns = [recipients.c[name] for name in _RECIPIENT]
-    if states is not None and len(states) == 1 and states <= _INDEXED:
-        (state,) = states
-        query = select_in(state, *columns)
+    if states == frozenset({RecipientState.IN_DOUBT}):
+        query = select_in(RecipientState.IN_DOUBT, *columns)  # which has an index in order of id
     else:
         query = select(*columns)
         if states is not None:

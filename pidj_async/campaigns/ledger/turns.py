@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from sqlalchemy import bindparam, exists, func, literal_column, or_, select, true
+from sqlalchemy import bindparam, func, literal_column, select, true
 
 from pidj_async.campaigns.ledger.changes import (
     BATCH,
@@ -35,12 +35,12 @@ from pidj_async.store.schema import campaign_log, campaigns, recipients, suppres
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Opening", "Terms", "datetime_of", "microseconds", "take_turn"]
+__all__ = ["Opening", "Terms", "datetime_of", "is_open", "microseconds", "take_turn"]
 
 Opening = Callable[[str, str | None], datetime | None]
 """Says when somebody may be texted, by their number and time zone; ``None`` for now."""
 
-_ID: Final = itemgetter(0)
+_PLACE: Final = itemgetter(0, 1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,25 +80,37 @@ _BEFORE: Final = (
     .with_for_update(of=(campaigns, workers), read=True)
 )
 _PROLONG: Final = workers.update().where(workers.c.number == bindparam("by")).values(expires_at=bindparam("until"))
+# The least of something, not "whether there is one": PostgreSQL looks for that in the index, not in the table.
 _LEFT: Final = select(
     _PENDING.label("due_at"),
-    or_(
-        *(
-            select_in(state, recipients.c.id).where(recipients.c.campaign == bindparam("of")).exists()
-            for state in (RecipientState.READY, RecipientState.PENDING, RecipientState.SENDING)
+    *(
+        select_in(state, func.min(first)).where(recipients.c.campaign == bindparam("of")).scalar_subquery().label(state)
+        for state, first in (
+            (RecipientState.READY, recipients.c.line),
+            (RecipientState.SENDING, recipients.c.worker),
         )
-    ).label("open"),
+    ),
 )
+
+
+def is_open(connection: Connection, campaign: int) -> tuple[bool, int | None]:
+    """Say whether anybody is pending, ready or being sent to, and when the next pending one is due."""
+    left = connection.execute(_LEFT, {"of": campaign}).one()
+    return any(least is not None for least in left), left.due_at
 
 
 @cache
 def _candidates(*, of_group: bool) -> Query:
-    unwanted = exists().where(suppressions.c.phone_number == recipients.c.phone_number, suppressions.c.suppressed)
+    # A count, not "exists": PostgreSQL might read the whole list for that.
+    unwanted = select(func.count()).where(
+        suppressions.c.phone_number == recipients.c.phone_number, suppressions.c.suppressed
+    )
     if of_group:
         unwanted = unwanted.where(suppressions.c.scope.in_([literal_column("''"), bindparam("group")]))
     return Query(
         select_in(
             RecipientState.READY,
+            recipients.c.line,
             recipients.c.id,
             recipients.c.fence,
             recipients.c.attempts,
@@ -106,10 +118,10 @@ def _candidates(*, of_group: bool) -> Query:
             recipients.c.time_zone,
             recipients.c.text_body,
             recipients.c.contact_id,
-            unwanted.label("unwanted"),
+            unwanted.scalar_subquery().label("unwanted"),
         )
-        .where(recipients.c.campaign == bindparam("of"), recipients.c.id > bindparam("after"))
-        .order_by(recipients.c.id)
+        .where(recipients.c.campaign == bindparam("of"))
+        .order_by(recipients.c.line, recipients.c.id)
         .limit(bindparam("limit"))
         .with_for_update(of=recipients, skip_locked=True)
     )
@@ -164,11 +176,10 @@ def take_turn(
     elif state is CampaignState.RUNNING and not ended and limit > 0:
         if before.due_at is not None and before.due_at <= time:
             woken = wake_some(connection, campaign, now=time)
-        picked.pick(connection, campaign, limit=limit, group_id=terms.group_id, opening=opening)
-        picked.write(connection, worker=worker, now=time)
-    left = None
+        picked.pick(connection, campaign, worker, limit=limit, group_id=terms.group_id, opening=opening, now=time)
+    left, due_at = True, None
     if not picked.claims and (limit > 0 or state is not CampaignState.RUNNING):
-        left = connection.execute(_LEFT, {"of": campaign}).one()
+        left, due_at = is_open(connection, campaign)
     return Turn(
         claims=tuple(picked.claims),
         refused=tuple(one.id for one in late),
@@ -176,64 +187,80 @@ def take_turn(
         reason=before.reason,
         ended=ended,
         lease_left=(expires_at - time) / 1e6,
-        suppressed=len(picked.suppressed),
-        deferred=len(picked.deferred),
+        suppressed=picked.suppressed,
+        deferred=picked.deferred,
         woken=woken,
-        next_due=None if left is None or left.due_at is None else datetime_of(left.due_at),
-        open=left is None or bool(left.open),
+        next_due=None if due_at is None else datetime_of(due_at),
+        open=left,
     )
 
 
 class _Picked:
-    """What was found when looking for somebody to text."""
+    """What came of looking for somebody to text."""
 
     def __init__(self) -> None:
         self.claims: list[Claim] = []
-        self.suppressed: list[int] = []
-        self.deferred: list[tuple[int, int]] = []
+        self.suppressed = 0
+        self.deferred = 0
 
     def pick(
-        self, connection: Connection, campaign: int, *, limit: int, group_id: str | None, opening: Opening
+        self,
+        connection: Connection,
+        campaign: int,
+        worker: int,
+        *,
+        limit: int,
+        group_id: str | None,
+        opening: Opening,
+        now: int,
     ) -> None:
         query = _candidates(of_group=group_id is not None)
-        values: dict[str, object] = {"of": campaign, "group": group_id or ""}
-        after = looked = 0
+        looked = 0
         page = limit
         while len(self.claims) < limit and looked < BATCH:
             page = min(page, BATCH - looked)
-            found = sorted(query(connection, values | {"after": after, "limit": page}), key=_ID)
-            self._sort(found, limit, opening)
+            found = sorted(query(connection, {"of": campaign, "group": group_id or "", "limit": page}), key=_PLACE)
+            claims, suppressed, deferred = _sort(found, limit - len(self.claims), opening)
+            # Written before more are looked for, who are then the first that are still ready.
+            suppress(connection, suppressed, now=now)
+            defer(connection, deferred)
+            if claims:
+                claim(connection, [one.id for one in claims], worker=worker, now=now)
+            self.claims += claims
+            self.suppressed += len(suppressed)
+            self.deferred += len(deferred)
             if len(found) < page:
                 return
             looked += page
-            after = found[-1][0]
             page *= 2  # at night, whole stretches are to be deferred
 
-    def _sort(self, found: Sequence[Sequence[Any]], limit: int, opening: Opening) -> None:
-        for id, fence, attempts, number, time_zone, text_body, contact_id, unwanted in found:  # noqa: A001
-            if len(self.claims) == limit:
-                return
-            if unwanted:
-                self.suppressed.append(id)
-            elif (due := opening(number, time_zone)) is not None:
-                self.deferred.append((id, microseconds(due)))
-            else:
-                self.claims.append(
-                    Claim(
-                        id=id,
-                        fence=fence + 1,
-                        phone_number=number,
-                        text_body=text_body,
-                        contact_id=contact_id,
-                        attempts=attempts + 1,
-                    )
-                )
 
-    def write(self, connection: Connection, *, worker: int, now: int) -> None:
-        suppress(connection, self.suppressed, now=now)
-        defer(connection, self.deferred)
-        if self.claims:
-            claim(connection, [one.id for one in self.claims], worker=worker, now=now)
+def _sort(
+    found: Sequence[Sequence[Any]], limit: int, opening: Opening
+) -> tuple[list[Claim], list[int], list[tuple[int, int]]]:
+    """Say who of those that are ready is claimed, suppressed or deferred; once enough are claimed, the rest is not."""
+    claims: list[Claim] = []
+    suppressed: list[int] = []
+    deferred: list[tuple[int, int]] = []
+    for _, id, fence, attempts, number, time_zone, text_body, contact_id, unwanted in found:  # noqa: A001
+        if len(claims) == limit:
+            break
+        if unwanted:
+            suppressed.append(id)
+        elif (due := opening(number, time_zone)) is not None:
+            deferred.append((id, microseconds(due)))
+        else:
+            claims.append(
+                Claim(
+                    id=id,
+                    fence=fence + 1,
+                    phone_number=number,
+                    text_body=text_body,
+                    contact_id=contact_id,
+                    attempts=attempts + 1,
+                )
+            )
+    return claims, suppressed, deferred
 
 
 def _too_late(campaign: int, one: Settlement, who: str, now: int) -> dict[str, object]:
