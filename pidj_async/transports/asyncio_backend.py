@@ -3,6 +3,8 @@
 1. Nothing is written until the other side is read: a request's head and body leave in one piece, by one system call.
 2. A timeout is one timer, set only while there is something to wait for.
 3. Whatever is opened is closed, however a connection attempt or a handshake ends.
+4. It reads into a buffer that all connections of an event loop share, instead of asyncio's 256 KiB of fresh memory for
+   each read. What is read is taken out before anybody else reads.
 
 trio has no such shortcut; there `anyio_backend` serves.
 """
@@ -10,24 +12,18 @@ trio has no such shortcut; there `anyio_backend` serves.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
-import select
-import socket
 import ssl
-import time
 from collections.abc import Iterable
 from typing import Any, cast
 
 import anyio
 import httpcore
 
+from pidj_async.transports.dialing import dial, is_readable, read_buffer
+
 __all__ = ["AsyncioBackend"]
 
 _ENOUGH = 256 * 1024  # bytes received and not read yet, at which the server has to wait
-
-# family, type, protocol, canonical name, address
-_Address = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 class AsyncioBackend(httpcore.AsyncNetworkBackend):
@@ -45,7 +41,7 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
         options = list(socket_options or ())
         try:
             async with asyncio.timeout(timeout):
-                sock = await _connect(host, port, timeout, local_address, options)
+                sock = await dial(host, port, patience=timeout, local_address=local_address, options=options)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except (OSError, UnicodeError) as error:  # a name that cannot be written for DNS is a UnicodeError
@@ -65,55 +61,12 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-async def _connect(
-    host: str, port: int, timeout: float | None, local_address: str | None, options: list[httpcore.SOCKET_OPTION]
-) -> socket.socket:
-    addresses = await _resolve(host, port)
-    give_up_at = None if timeout is None else time.monotonic() + timeout
-    error: OSError | None = None
-    for place, (family, kind, protocol, _, address) in enumerate(addresses):
-        # Each address gets its share of the time that is left, so that one that swallows packets (IPv6 in many a
-        # network) does not keep the next from being tried.
-        share = None if give_up_at is None else max(give_up_at - time.monotonic(), 0.0) / (len(addresses) - place)
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)  # noqa: FBT003  the standard library's own signature
-            for option in options:
-                sock.setsockopt(*cast("tuple[int, int, int]", option))
-            if local_address is not None:
-                sock.bind((local_address, 0))
-            async with asyncio.timeout(share):
-                await asyncio.get_running_loop().sock_connect(sock, address)
-        except OSError as failure:  # TimeoutError is one
-            sock.close()
-            error = failure
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise error or OSError(f"{host} has no address")
-
-
-async def _resolve(host: str, port: int) -> list[_Address]:
-    try:
-        # A thread to look up a number would take longer than the connection.
-        version = ipaddress.ip_address(host).version
-    except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-        )
-        return cast("list[_Address]", found)
-    family = socket.AF_INET if version == 4 else socket.AF_INET6
-    # Said explicitly, because asyncio turns Nagle's algorithm off only for sockets that name the protocol.
-    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
-
-
-class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
+class _Stream(httpcore.AsyncNetworkStream, asyncio.BufferedProtocol):
     """One connection: what arrives is kept until httpcore asks for it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._buffer = read_buffer(self._loop)
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._unsent = b""
@@ -125,12 +78,16 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._reading = True
         self._writable = True
 
-    # ------------------------------------------------------------ what asyncio tells (asyncio.Protocol)
+    # ------------------------------------------------------------ what asyncio tells (asyncio.BufferedProtocol)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._buffer[:nbytes])
         self._received = self._received + data if self._received else data
         if len(self._received) > _ENOUGH and self._reading:
             self._reading = False
@@ -207,7 +164,7 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             # Of an idle connection nothing is expected: whatever there is to read, it cannot be used again.
-            return self._ended or bool(self._received) or _is_readable(self._open_transport.get_extra_info("socket"))
+            return self._ended or bool(self._received) or is_readable(self._open_transport.get_extra_info("socket"))
         return self._open_transport.get_extra_info(info)
 
     # ----------------------------------------------------------------------------------------------------
@@ -241,16 +198,3 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
 def _expire(waiter: asyncio.Future[None], error: type[Exception]) -> None:
     if not waiter.done():
         waiter.set_exception(error())
-
-
-def _is_readable(sock: socket.socket) -> bool:
-    number = sock.fileno()
-    if number < 0:
-        return True
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(number, select.POLLIN)
-        return bool(poll.poll(0))
-    with contextlib.suppress(ValueError):  # Windows: select takes any number there
-        return bool(select.select([number], [], [], 0)[0])
-    return True

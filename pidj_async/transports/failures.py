@@ -15,7 +15,16 @@ from typing import Any
 from pidj_async.errors import NotSentError, OutcomeUnknownError, PidjError, ResponseError, TransportError
 from pidj_async.transports.base import Progress
 
-__all__ = ["Tracer", "Witness", "is_cut_off", "meaning_of", "transport_error"]
+__all__ = [
+    "Tracer",
+    "Witness",
+    "badly_framed",
+    "is_cut_off",
+    "meaning_of",
+    "not_sent",
+    "outcome_unknown",
+    "transport_error",
+]
 
 #: Errors that httpx and httpcore, which name them alike, raise only before a request is written.
 _BEFORE_SENDING = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
@@ -91,8 +100,7 @@ def meaning_of(
         return ResponseError(f"{call}: {error}", status_code=error.status_code)
     protocol = type(error).__name__ == "RemoteProtocolError"
     if protocol and status_code is not None and not is_cut_off(error):
-        msg = f"{call}: HTTP {status_code}, but the body is not framed as HTTP prescribes"
-        return ResponseError(msg, status_code=status_code)
+        return badly_framed(status_code, call=call)
     meaning = transport_error(error, host=host, progress=progress, witness=witness, call=call)
     if not protocol:  # whose text may quote what the server wrote, which may quote what we sent: it is not passed on
         meaning.__cause__ = error
@@ -110,14 +118,40 @@ def transport_error(error: Exception, *, host: str, progress: Progress, witness:
         call: The name of the call, for the message.
     """
     kind = type(error).__name__
-    words = _WORDS.get(kind, f"{kind} while talking to")
     if witness.traces and not progress.request_started and kind in _BEFORE_SENDING:
-        return NotSentError(f"{call}: {words} {host}{_reason(error)}; nothing was sent")
+        return not_sent(kind, call=call, host=host, error=error)
     progress.request_started = True
-    return OutcomeUnknownError(f"{call}: {words} {host}; the request may have been acted on")
+    return outcome_unknown(kind, call=call, host=host)
 
 
-def _reason(error: Exception) -> str:
+def not_sent(kind: str, *, call: str, host: str, error: BaseException) -> NotSentError:
+    """The error for a request that was not begun.
+
+    Args:
+        kind: What happened, by httpx's name for it.
+        call: The name of the call.
+        host: Where the request was to go.
+        error: The operating system's or the TLS library's reason, perhaps among its causes.
+    """
+    return NotSentError(f"{call}: {_words(kind)} {host}{_reason(error)}; nothing was sent")
+
+
+def outcome_unknown(kind: str, *, call: str, host: str) -> OutcomeUnknownError:
+    """The error for a request that was begun, and whose reply did not come; see `not_sent` for the arguments."""
+    return OutcomeUnknownError(f"{call}: {_words(kind)} {host}; the request may have been acted on")
+
+
+def badly_framed(status_code: int, *, call: str) -> ResponseError:
+    """The error for a body that is not cut off, but is not HTTP."""
+    msg = f"{call}: HTTP {status_code}, but the body is not framed as HTTP prescribes"
+    return ResponseError(msg, status_code=status_code)
+
+
+def _words(kind: str) -> str:
+    return _WORDS.get(kind, f"{kind} while talking to")
+
+
+def _reason(error: BaseException) -> str:
     """The operating system's or the TLS library's words: before sending, they hold nothing of the request."""
     cause: BaseException | None = error
     text = ""

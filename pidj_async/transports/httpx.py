@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pidj_async.errors import ConfigurationError
+from pidj_async.transports.limits import Limits
 from pidj_async.transports.own import OwnConnections
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class HttpxTransport:
         ConfigurationError: If an argument makes no sense, or is given together with `client`.
     """
 
+    name: Final = "httpx"
+
     def __init__(
         self,
         client: httpx.AsyncClient | None = None,
@@ -73,10 +76,7 @@ class HttpxTransport:
             "idle_timeout": idle_timeout,
             "max_response_bytes": max_response_bytes,
         }
-        for name, number in numbers.items():
-            if number is not None and not number > 0:
-                msg = f"{name} must be greater than 0; got {number!r}"
-                raise ConfigurationError(msg)
+        limits = Limits(**{name: number for name, number in numbers.items() if number is not None})  # type: ignore[arg-type]
         self._engine: OwnConnections | CallersClient
         if client is not None:
             given = [name for name, number in numbers.items() if number is not None and name != "max_response_bytes"]
@@ -89,19 +89,14 @@ class HttpxTransport:
             self._engine = CallersClient(client, max_response_bytes=max_response_bytes)
             return
         self._engine = OwnConnections(
-            max_connections=max_connections or 1_000,
-            timeouts={
-                "connect": connect_timeout or 5.0,
-                "read": read_timeout or 30.0,
-                "write": write_timeout or 30.0,
-                "pool": pool_timeout or 30.0,
-            },
-            idle_timeout=idle_timeout or 5.0,
-            max_response_bytes=max_response_bytes,
+            limits=limits,
             ssl_context=ssl_context,
             proxy=proxy,
             trust_env=trust_env,
         )
+
+    def __repr__(self) -> str:
+        return "<HttpxTransport>"
 
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""

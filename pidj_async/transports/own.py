@@ -20,16 +20,18 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpcore
 
-from pidj_async.errors import ConfigurationError, NotSentError, PidjError, ResponseError
-from pidj_async.sansio import WireRequest, WireResponse, is_loopback
+from pidj_async.errors import NotSentError, PidjError, ResponseError
+from pidj_async.sansio import WireRequest, WireResponse
+from pidj_async.transports.addresses import proxy_for, split_url
 from pidj_async.transports.base import Progress
 from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader, RequestBody
 from pidj_async.transports.failures import Tracer, Witness, meaning_of
+from pidj_async.transports.limits import Limits
+from pidj_async.transports.slots import Slots
 from pidj_async.transports.streaming import BodyStream, drain
 
 if TYPE_CHECKING:
@@ -70,18 +72,19 @@ class OwnConnections:
     def __init__(
         self,
         *,
-        max_connections: int,
-        timeouts: Mapping[str, float | None],
-        idle_timeout: float,
-        max_response_bytes: int,
+        limits: Limits,
         ssl_context: ssl.SSLContext | None,
         proxy: str | None,
         trust_env: bool,
     ) -> None:
-        self._slots = anyio.Semaphore(max_connections, max_value=max_connections, fast_acquire=True)
-        self._timeouts = dict(timeouts)
-        self._idle_timeout = idle_timeout
-        self._max_response_bytes = max_response_bytes
+        self._slots = Slots(limits.max_connections, patience=limits.pool_timeout)
+        self._timeouts = {
+            "connect": limits.connect_timeout,
+            "read": limits.read_timeout,
+            "write": limits.write_timeout,
+        }
+        self._idle_timeout = limits.idle_timeout
+        self._max_response_bytes = limits.max_response_bytes
         self._ssl_context = ssl_context
         self._proxy = proxy
         self._trust_env = trust_env
@@ -92,9 +95,9 @@ class OwnConnections:
 
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""
-        address, target = _split(request.url)
+        address, target = split_url(request.url)
         origin = self._origins.get(address) or self._new_origin(address)
-        await self._take_slot(request, origin)
+        await self._slots.take(call=request.endpoint, host=origin.name)
         try:
             return await self._send(request, origin, target, progress)
         finally:
@@ -102,9 +105,9 @@ class OwnConnections:
 
     async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> BodyStream:
         """See `StreamingTransport.stream`."""
-        address, target = _split(request.url)
+        address, target = split_url(request.url)
         origin = self._origins.get(address) or self._new_origin(address)
-        await self._take_slot(request, origin)
+        await self._slots.take(call=request.endpoint, host=origin.name)
         try:
             return await self._begin(request, origin, target, progress, max_bytes)
         except BaseException:
@@ -232,21 +235,7 @@ class OwnConnections:
             headers.append((b"Content-Length", str(len(request.content)).encode()))
         return headers
 
-    # ---------------------------------------------------------------------------------------------- slots and stack
-
-    async def _take_slot(self, request: WireRequest, origin: _Origin) -> None:
-        try:
-            self._slots.acquire_nowait()
-        except anyio.WouldBlock:
-            patience = self._timeouts["pool"]
-            with anyio.move_on_after(patience):
-                await self._slots.acquire()
-                return
-            msg = (
-                f"{request.endpoint}: no connection to {origin.name} became free within {patience:g} s; nothing was "
-                f"sent (lower the concurrency, or raise the transport's max_connections or pool_timeout)"
-            )
-            raise NotSentError(msg) from None
+    # ---------------------------------------------------------------------------------------------------- the stack
 
     async def _take_connection(self, request: WireRequest, origin: _Origin) -> httpcore.AsyncConnectionInterface:
         if self._closed:
@@ -280,13 +269,7 @@ class OwnConnections:
     # ------------------------------------------------------------------------------------------------------ origins
 
     def _new_origin(self, address: str) -> _Origin:
-        proxy = None if is_loopback(urlsplit(address).hostname or "") else self._proxy_for(address)
-        if proxy is not None and urlsplit(proxy).scheme not in {"http", "https"}:
-            msg = (
-                f"a proxy of kind {urlsplit(proxy).scheme!r} is not supported; "
-                "pass your own httpx.AsyncClient, set up with it, as HttpxTransport(client=...)"
-            )
-            raise ConfigurationError(msg)
+        proxy = proxy_for(address, self._proxy, trust_env=self._trust_env)
         if self._ssl_context is None and address.startswith("https"):
             # Loading the certificates takes a while: once, and not for a sandbox on loopback.
             self._ssl_context = httpcore.default_ssl_context()
@@ -298,15 +281,6 @@ class OwnConnections:
         )
         origin = self._origins[address] = _Origin(address, factory)
         return origin
-
-    def _proxy_for(self, address: str) -> str | None:
-        if self._proxy is not None or not self._trust_env:
-            return self._proxy
-        parts = urlsplit(address)
-        if proxy_bypass(parts.hostname or ""):
-            return None
-        proxies = getproxies()
-        return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _proxy(url: str) -> httpcore.Proxy:
@@ -320,12 +294,6 @@ def _proxy(url: str) -> httpcore.Proxy:
 
 def _headers_of(response: httpcore.Response) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-
-
-def _split(url: str) -> tuple[str, str]:
-    """``https://host/path`` -> ``https://host``, ``/path``."""
-    end = url.find("/", url.index("://") + 3)
-    return (url, "/") if end < 0 else (url[:end], url[end:])
 
 
 async def _close(connection: httpcore.AsyncConnectionInterface) -> None:
