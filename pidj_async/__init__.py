@@ -38,13 +38,17 @@ if TYPE_CHECKING:
     from pidj_async.sansio import Reply
     from pidj_async.streaming import Stream
     from pidj_async.transports import Progress, ReplyStream, StreamingTransport, Transport
+    from pidj_async.transports.aiohttp import AiohttpTransport
+    from pidj_async.transports.fast import FastTransport
     from pidj_async.transports.httpx import HttpxTransport
 
 _HOMES = {
     "APIError": "errors",
+    "AiohttpTransport": "transports.aiohttp",
     "AuthenticationError": "errors",
     "Bulk": "bulk",
     "ConfigurationError": "errors",
+    "FastTransport": "transports.fast",
     "HttpxTransport": "transports.httpx",
     "InvalidPayloadError": "errors",
     "InvalidRequestError": "errors",
@@ -82,9 +86,11 @@ __all__ = [
     "NO_RETRIES",
     "UNSET",
     "APIError",
+    "AiohttpTransport",
     "AuthenticationError",
     "Bulk",
     "ConfigurationError",
+    "FastTransport",
     "HttpxTransport",
     "InvalidPayloadError",
     "InvalidRequestError",

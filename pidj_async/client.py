@@ -67,7 +67,8 @@ class Pidj(RootCalls):
         account_key: The Account Key from Pidj's API page, under settings.
         token: The Token from the same page. It is never shown in a repr, a log or an error.
         base_url: Another address, API version included; https, except on loopback.
-        transport: What carries the requests: a `Transport`, which is yours to close, or the name of one.
+        transport: What carries the requests: a `Transport`, which is yours to close, or the name of one. ``"auto"`` is
+            the fastest that is installed and can do what is asked of it.
         retry: When to try again, a pure function; see `pidj_async.retries`.
         retry_budget: Tokens for retries, shared by everybody who passes the same one. The client's own, if left out.
         deadline: Seconds for a whole call, retries and waits included. ``None`` for no limit.
@@ -197,6 +198,15 @@ class Pidj(RootCalls):
     def transport(self) -> Transport:
         """What carries this client's requests."""
         return self._transport
+
+    @property
+    def transport_name(self) -> str:
+        """Which transport that is, by name.
+
+        ``"auto"`` becomes ``"fast"``, ``"aiohttp"`` or ``"httpx"``, whichever it took, with the first request. A
+        transport without a ``name`` goes by that of its class.
+        """
+        return str(getattr(self._transport, "name", type(self._transport).__name__))
 
     async def __aenter__(self) -> Self:
         return self

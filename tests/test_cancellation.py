@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from pidj_async import HttpxTransport, Pidj, Progress, SendText
+from tests.carriers import CARRIERS, EVERY_TRANSPORT, ON_ASYNCIO
 from tests.faults.server import (
     Behaviour,
     Connection,
@@ -124,36 +125,38 @@ async def interrupted_call(
     return points, finished, raised
 
 
+@pytest.mark.parametrize(("carrier", "anyio_backend"), EVERY_TRANSPORT)
 @pytest.mark.parametrize("reused", [False, True], ids=["new connection", "kept connection"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_text_cancelled_anywhere_leaves_nothing_and_tells_the_truth(
+    carrier: str,
     scheme: str,
     reused: bool,  # noqa: FBT001
 ) -> None:
     """At each point: no open connection, no task, and "not started" only if the server saw no request."""
-    await cancel_everywhere(scheme, reused=reused, natively=False)
+    await cancel_everywhere(carrier, scheme, reused=reused, natively=False)
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("carrier", "anyio_backend"), ON_ASYNCIO)
 @pytest.mark.parametrize("reused", [False, True], ids=["new connection", "kept connection"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_asyncios_own_cancellation_leaves_nothing_either(
+    carrier: str,
     scheme: str,
     reused: bool,  # noqa: FBT001
-    anyio_backend: str,  # noqa: ARG001  trio has no such way
 ) -> None:
     """``task.cancel()``, which anyio's scopes do not go through: the same."""
-    await cancel_everywhere(scheme, reused=reused, natively=True)
+    await cancel_everywhere(carrier, scheme, reused=reused, natively=True)
 
 
-async def cancel_everywhere(scheme: str, *, reused: bool, natively: bool) -> None:
+async def cancel_everywhere(carrier: str, scheme: str, *, reused: bool, natively: bool) -> None:
     before = tasks_running()
     at, cancelled_before, cancelled_after = 0, 0, 0
     with server_of(scheme, Behaviour(on_request=reply_in_pieces)) as server:
         while True:
             at += 1
             progress = Progress()
-            async with HttpxTransport(ssl_context=trusting_context(), trust_env=False) as transport:
+            async with CARRIERS[carrier](ssl_context=trusting_context(), trust_env=False) as transport:
                 pidj = Pidj(account_key="k", token="t", base_url=server.base_url, transport=transport)
                 if reused:
                     await pidj.execute(TEXT)

@@ -279,6 +279,12 @@ async def test_with_options_shares_the_connections_and_not_the_options() -> None
 # ------------------------------------------------------------------------------------------------------------ closing
 
 
+def test_a_transport_without_a_name_goes_by_that_of_its_class() -> None:
+    """A fake in a test need not have one."""
+    pidj, _ = client(replies())
+    assert "Scripted" == pidj.transport_name
+
+
 async def test_a_callers_transport_is_not_closed() -> None:
     """Who made it closes it."""
     pidj, transport = client(replies())

@@ -11,6 +11,8 @@ from attrs import frozen
 
 from pidj_async import Pidj
 from pidj_async.endpoints import TABLE
+from pidj_async.transports import TransportName
+from tests.carriers import EVERY_TRANSPORT
 from tests.recorder import Recorded, Recorder
 
 pytestmark = pytest.mark.anyio
@@ -167,9 +169,9 @@ CASES = [
 ]
 
 
-async def record(call: Callable[[Pidj], Awaitable[Any]]) -> Recorded:
+async def record(call: Callable[[Pidj], Awaitable[Any]], transport: TransportName = "auto") -> Recorded:
     with Recorder(lambda _: (200, {}, ANYTHING)) as recorder:
-        async with Pidj(account_key="key", token="the:token", base_url=recorder.base_url) as pidj:
+        async with Pidj(account_key="key", token="the:token", base_url=recorder.base_url, transport=transport) as pidj:
             await call(pidj)
         (recorded,) = recorder.requests
     return recorded
@@ -181,10 +183,11 @@ def test_the_cases_are_all_calls_of_the_api() -> None:
     assert len(CASES) == 24
 
 
+@pytest.mark.parametrize(("transport", "anyio_backend"), EVERY_TRANSPORT)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_each_call_is_written_exactly(case: Case) -> None:
+async def test_each_call_is_written_exactly(case: Case, transport: TransportName) -> None:
     """Method, path and form body are what the vendor's document asks for, to the byte."""
-    recorded = await record(case.call)
+    recorded = await record(case.call, transport)
 
     assert (recorded.method, recorded.path, recorded.body.decode()) == (
         case.method,
@@ -193,16 +196,18 @@ async def test_each_call_is_written_exactly(case: Case) -> None:
     )
 
 
+@pytest.mark.parametrize(("transport", "anyio_backend"), EVERY_TRANSPORT)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_each_call_authenticates_and_names_its_content(case: Case) -> None:
+async def test_each_call_authenticates_and_names_its_content(case: Case, transport: TransportName) -> None:
     """HTTP Basic with key and token on every call, JSON accepted, and a form declared where there can be one."""
-    recorded = await record(case.call)
+    recorded = await record(case.call, transport)
 
     assert recorded.headers["authorization"] == "Basic " + base64.b64encode(b"key:the:token").decode()
     assert recorded.headers["accept"] == "application/json"
     assert recorded.headers["user-agent"].startswith("pidj-async/")
     assert recorded.headers.get("content-type") == (FORM if case.method in {"POST", "PUT"} else None)
     assert recorded.headers.get("content-length", "0") == str(len(case.body))
+    assert recorded.headers["accept-encoding"] == "gzip, deflate"
 
 
 async def test_value_none_and_omitted_are_three_things() -> None:
