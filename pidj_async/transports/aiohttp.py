@@ -25,7 +25,7 @@ from pidj_async.errors import ConfigurationError, NotSentError, PidjError, Respo
 from pidj_async.sansio import WireResponse
 from pidj_async.transports.addresses import proxy_for, split_url
 from pidj_async.transports.body import ACCEPT_ENCODING, BodyReader
-from pidj_async.transports.dialing import is_readable
+from pidj_async.transports.dialing import watch
 from pidj_async.transports.failures import badly_framed, not_sent, outcome_unknown
 from pidj_async.transports.limits import Limits
 from pidj_async.transports.slots import Slots
@@ -33,6 +33,7 @@ from pidj_async.transports.streaming import BodyStream
 from pidj_async.transports.tls import client_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from pidj_async.sansio import Headers, WireRequest
@@ -89,6 +90,8 @@ class _Exchange:
 
     def abort(self, response: aiohttp.ClientResponse | None = None) -> None:
         """End the connection at once. aiohttp by itself would take its leave of the server first, and wait for it."""
+        if response is not None and response.connection is None:
+            return  # it was read to its end, so its connection has gone back, and may carry another request by now
         if self.connection is not None:
             self.connection.abort()
         if response is not None:
@@ -113,18 +116,17 @@ class _Request(aiohttp.ClientRequest):
         exchange = _exchange.get()
         exchange.connection = conn.transport
         exchange.transport.check_kept_connection(conn)
+        if exchange.size > _WRITTEN_AT_ONCE:
+            self._write_bytes, self.write_bytes = self.write_bytes, self._write_bytes_in_time  # type: ignore[method-assign]
         exchange.begun = exchange.progress.request_started = True
         return await super().send(conn)
 
-    async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
-        """Write the body. Only what asyncio does not take at once can keep it waiting."""
+    async def _write_bytes_in_time(self, *arguments: Any, **more: Any) -> None:
+        """Write a body. Only what asyncio does not take at once can keep it waiting."""
         exchange = _exchange.get()
-        if exchange.size <= _WRITTEN_AT_ONCE:
-            await super().write_bytes(writer, conn, content_length)
-            return
         try:
             async with asyncio.timeout(exchange.transport.write_timeout):
-                await super().write_bytes(writer, conn, content_length)
+                await self._write_bytes(*arguments, **more)
         except TimeoutError:
             exchange.write_timed_out = True
             exchange.abort()  # which whoever waits for the reply will notice
@@ -191,8 +193,8 @@ class _Origin:
 class AiohttpTransport:
     """Talks to Pidj over aiohttp's connections, on asyncio.
 
-    It keeps the promises of `HttpxTransport`, for less processor time, and needs the extra ``aiohttp``. The connections
-    belong to the event loop they were opened on.
+    It keeps the promises of `HttpxTransport`, for a good half of the processor time, and needs the extra ``aiohttp``.
+    The connections belong to the event loop they were opened on.
 
     Args:
         max_connections: How many requests may be under way at once; the others wait.
@@ -244,7 +246,7 @@ class AiohttpTransport:
         self._origins: dict[str, _Origin] = {}
         self._headers: dict[Headers, CIMultiDict[str]] = {}
         self._urls: dict[str, URL] = {}
-        self._kept: weakref.WeakSet[object] = weakref.WeakSet()
+        self._kept: weakref.WeakKeyDictionary[object, Callable[[], bool]] = weakref.WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self.is_closed = False
@@ -262,7 +264,8 @@ class AiohttpTransport:
         response: aiohttp.ClientResponse | None = None
         try:
             response = await self._begin(session, request, origin, exchange)
-            content = await self._read(response)
+            headers = _headers_of(response)
+            content = await self._read(response, headers)
         except Exception as error:  # noqa: BLE001  raised as what it means
             exchange.abort(response)
             failure = self._meaning(error, exchange, request, origin, response)
@@ -270,7 +273,7 @@ class AiohttpTransport:
             exchange.abort(response)
             raise
         else:
-            return WireResponse(status_code=response.status, headers=_headers_of(response), content=content)
+            return WireResponse(status_code=response.status, headers=headers, content=content)
         finally:
             self._slots.release()
         # Out here, so that aiohttp's own error, which holds the request's headers, is not attached as the context.
@@ -338,11 +341,11 @@ class AiohttpTransport:
             except _StaleConnectionError:
                 continue  # it is closed, so this ends with a new connection at the latest
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> bytes:
         body = BodyReader(
             status_code=response.status,
-            encoding=response.headers.get("Content-Encoding", ""),
-            declared=response.headers.get("Content-Length", ""),
+            encoding=headers.get("content-encoding", ""),
+            declared=headers.get("content-length", ""),
             limit=self._limits.max_response_bytes,
         )
         if response.content.is_eof():
@@ -416,11 +419,12 @@ class AiohttpTransport:
     def check_kept_connection(self, connection: Any) -> None:
         """Refuse a connection that was used before and has something to read: it can only be its end."""
         protocol = connection.protocol
-        if protocol not in self._kept:
-            self._kept.add(protocol)
+        look = self._kept.get(protocol)
+        if look is None:
+            self._kept[protocol] = watch(connection.transport.get_extra_info("socket"))
             if protocol.closed is not None:
                 protocol.closed.add_done_callback(_look_at)
-        elif is_readable(connection.transport.get_extra_info("socket")):
+        elif look():
             raise _StaleConnectionError
 
     # --------------------------------------------------------------------------------------------------- preparations
@@ -449,12 +453,6 @@ class AiohttpTransport:
 
     def _new_origin(self, address: str) -> _Origin:
         proxy = proxy_for(address, self._proxy, trust_env=self._trust_env)
-        if proxy is not None and urlsplit(proxy).scheme not in {"http", "https"}:
-            msg = (
-                f"a proxy of kind {urlsplit(proxy).scheme!r} is not supported; "
-                "pass your own httpx.AsyncClient, set up with it, as HttpxTransport(client=...)"
-            )
-            raise ConfigurationError(msg)
         secure = address.startswith("https:")
         if secure:  # loading the certificates takes a while: once
             self._ssl_context = client_context(self._ssl_context)

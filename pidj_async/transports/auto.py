@@ -20,7 +20,7 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pidj_async.errors import ConfigurationError, NotSentError
 from pidj_async.transports.addresses import proxy_for, split_url
@@ -145,7 +145,6 @@ def _has_aiohttp() -> bool:
 
 
 def _is_mocked() -> bool:
-    httpcore = sys.modules.get("httpcore")
-    if httpcore is None:  # whoever mocks it has imported it
-        return False
-    return not cast("str", httpcore.AsyncHTTPConnection.handle_async_request.__module__).startswith("httpcore.")
+    # Whoever mocks httpcore has imported it. Another thread may be about to: then the class is not there yet.
+    connection = getattr(sys.modules.get("httpcore"), "AsyncHTTPConnection", None)
+    return connection is not None and not connection.handle_async_request.__module__.startswith("httpcore.")

@@ -1,4 +1,4 @@
-"""Opening a socket on asyncio, and looking at one."""
+"""Opening a socket on asyncio, looking at one, and where to read into."""
 
 from __future__ import annotations
 
@@ -8,13 +8,30 @@ import ipaddress
 import select
 import socket
 import time
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-__all__ = ["dial", "is_readable"]
+__all__ = ["dial", "is_readable", "read_buffer", "watch"]
 
 # family, type, protocol, canonical name, address
 _Address = tuple[int, int, int, str, tuple[Any, ...]]
+
+
+_READ_AT_ONCE = 256 * 1024  # bytes, as asyncio does
+_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = weakref.WeakKeyDictionary()
+
+
+def read_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """The buffer that all `asyncio.BufferedProtocol` of an event loop may read into.
+
+    One is enough, because an event loop hands over what it has read before it reads again. For each read asyncio would
+    otherwise ask for as much memory anew, which costs more than everything else that is done for a small reply.
+    """
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(_READ_AT_ONCE))
+    return buffer
 
 
 async def dial(
@@ -79,15 +96,21 @@ async def _resolve(host: str, port: int) -> list[_Address]:
     return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
 
 
-def is_readable(sock: socket.socket) -> bool:
-    """Whether there is something to read, the end of the connection included. A closed socket counts as that."""
+def watch(sock: socket.socket) -> Callable[[], bool]:
+    """Make a function that says whether there is something to read from an open socket, the end included."""
     number = sock.fileno()
     if number < 0:
-        return True
+        return lambda: True
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(number, select.POLLIN)
-        return bool(poll.poll(0))
-    with contextlib.suppress(ValueError):  # Windows: select takes any number there
-        return bool(select.select([number], [], [], 0)[0])
+        return lambda: bool(poll.poll(0))
+    # Windows: select takes any number there.
+    return lambda: bool(select.select([number], [], [], 0)[0])
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Whether there is something to read, the end of the connection included. A closed socket counts as that."""
+    with contextlib.suppress(ValueError):
+        return watch(sock)()
     return True

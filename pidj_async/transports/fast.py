@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["FastTransport"]
 
 _PREPARED_HEADERS = 64  # a client has two sets of headers; more clients may share a transport
-_BUFFER_SIZE = 256 * 1024  # as much as asyncio itself reads at once
 _CLOSE_AT_ONCE = 8  # how many stale connections one request may clean up after
 
 
@@ -67,7 +66,7 @@ class _Origin:
 class FastTransport:
     """The quickest way to Pidj, on asyncio (uvloop included), over connections of its own.
 
-    It keeps the promises of `HttpxTransport`, for about a quarter of the processor time. It needs the extra ``fast``,
+    It keeps the promises of `HttpxTransport`, for about a tenth of the processor time. It needs the extra ``fast``,
     and knows neither proxies nor trio. The connections belong to the event loop they were opened on.
 
     Args:
@@ -117,7 +116,6 @@ class FastTransport:
         self._ssl_context = ssl_context
         self._trust_env = trust_env
         self._slots = Slots(max_connections, patience=pool_timeout)
-        self._buffer = memoryview(bytearray(_BUFFER_SIZE))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._origins: dict[str, _Origin] = {}
         self._open: set[Connection] = set()
@@ -128,10 +126,7 @@ class FastTransport:
 
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""
-        loop = self._loop_here()
-        address, target = split_url(request.url)
-        origin = self._origins.get(address) or self._new_origin(address)
-        data = _write(request, origin, target)
+        loop, origin, data = self._prepare(request)
         await self._slots.take(call=request.endpoint, host=origin.name)
         try:
             connection = self._idle_connection(origin, loop.time()) or await self._new_connection(loop, request, origin)
@@ -150,10 +145,7 @@ class FastTransport:
 
     async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> BodyStream:
         """See `StreamingTransport.stream`."""
-        loop = self._loop_here()
-        address, target = split_url(request.url)
-        origin = self._origins.get(address) or self._new_origin(address)
-        data = _write(request, origin, target)
+        loop, origin, data = self._prepare(request)
         await self._slots.take(call=request.endpoint, host=origin.name)
         try:
             connection = self._idle_connection(origin, loop.time()) or await self._new_connection(loop, request, origin)
@@ -207,6 +199,14 @@ class FastTransport:
     ) -> None:
         await self.aclose()
 
+    # -------------------------------------------------------------------------------------------------- one request
+
+    def _prepare(self, request: WireRequest) -> tuple[asyncio.AbstractEventLoop, _Origin, bytes]:
+        loop = self._loop_here()
+        address, target = split_url(request.url)
+        origin = self._origins.get(address) or self._new_origin(address)
+        return loop, origin, _write(request, origin, target)
+
     # ---------------------------------------------------------------------------------------------------- the stack
 
     def _idle_connection(self, origin: _Origin, now: float) -> Connection | None:
@@ -233,7 +233,7 @@ class FastTransport:
         if self._closed:
             msg = f"{request.endpoint}: the transport is closed; nothing was sent"
             raise NotSentError(msg)
-        connection = Connection(loop, self._limits, self._buffer, self._open.discard)
+        connection = Connection(loop, self._limits, self._open.discard)
         try:
             async with asyncio.timeout(self._limits.connect_timeout):
                 await _connect(loop, connection, origin, patience=self._limits.connect_timeout)
@@ -298,7 +298,7 @@ async def _connect(
 
 def _write(request: WireRequest, origin: _Origin, target: str) -> bytes:
     """The whole request, as it goes out."""
-    headers = origin.prepared.get(request.headers) or _prepare(origin, request.headers)
+    headers = origin.prepared.get(request.headers) or _prepare_headers(origin, request.headers)
     if not target.isprintable() or " " in target or not target.isascii():
         msg = f"{request.endpoint}: the URL must be encoded"
         raise ConfigurationError(msg)
@@ -319,7 +319,7 @@ def _meaning(error: Exception, request: WireRequest, origin: _Origin) -> PidjErr
     return outcome_unknown(kind, call=request.endpoint, host=origin.name)
 
 
-def _prepare(origin: _Origin, headers: Headers) -> str:
+def _prepare_headers(origin: _Origin, headers: Headers) -> str:
     """The lines that are the same for all requests with these headers."""
     lines = [("Host", origin.name), *headers, ("Accept-Encoding", ACCEPT_ENCODING)]
     for name, value in lines:

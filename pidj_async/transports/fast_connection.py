@@ -6,15 +6,13 @@ The rules of a connection:
 2. Its request is begun by the line that hands it to asyncio: what fails before is proven not sent, all else is unknown.
 3. Whatever goes wrong ends it. So does a byte, or the end, that comes while nothing was asked.
 4. It has one timer, not one for each request: when that goes off, it looks whether the silence has lasted too long.
-5. It reads into a buffer that all connections of a transport share. asyncio's usual way, 256 KiB of fresh memory each
-   time, costs more than everything else done here for a reply. What is read is taken out before anybody else reads.
+5. It reads into a buffer that all connections of its event loop share, and takes out what was read before it returns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +21,7 @@ import httptools
 from pidj_async.errors import ResponseError
 from pidj_async.sansio import WireResponse
 from pidj_async.transports.body import BodyReader
-from pidj_async.transports.dialing import is_readable
+from pidj_async.transports.dialing import read_buffer, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +117,6 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         loop: The event loop it lives on.
         limits: How long and how much.
-        buffer: To read into.
         on_close: Called with the connection once its socket is closed.
 
     Attributes:
@@ -130,16 +127,15 @@ class Connection(asyncio.BufferedProtocol):
         self,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        buffer: memoryview,
         on_close: Callable[[Connection], object],
     ) -> None:
         self.idle_since = 0.0
         self._loop = loop
         self._limits = limits
-        self._buffer = buffer
+        self._buffer = read_buffer(loop)
         self._on_close = on_close
         self._transport: asyncio.Transport | None = None
-        self._poll: select.poll | None = None
+        self._has_something: Callable[[], bool] = lambda: True
         self._parser = httptools.HttpResponseParser(self)
         self._shortest_wait = min(limits.read_timeout, limits.write_timeout)
         self._timer: asyncio.TimerHandle | None = None
@@ -180,19 +176,14 @@ class Connection(asyncio.BufferedProtocol):
         # Told of whatever could not be written at once, so that write_timeout means just that. Not zero: asyncio's TLS
         # takes "as much as the limit" for too much.
         transport.set_write_buffer_limits(high=1, low=0)
-        sock = transport.get_extra_info("socket")
-        if hasattr(select, "poll") and sock is not None and sock.fileno() >= 0:
-            self._poll = select.poll()
-            self._poll.register(sock.fileno(), select.POLLIN)
+        self._has_something = watch(transport.get_extra_info("socket"))
 
     def is_usable(self) -> bool:
         """Whether a request may go out: nothing has come, or ended, since the last reply."""
         if not self._usable or self.transport.is_closing():
             return False
         # What the event loop has not got round to telling, the operating system knows.
-        if self._poll is not None:
-            return not self._poll.poll(0)
-        return not is_readable(self.transport.get_extra_info("socket"))
+        return not self._has_something()
 
     def send(self, data: bytes, progress: Progress) -> asyncio.Future[WireResponse]:
         """Send a request. It must be usable, with no other request under way.

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import httpcore
 
-from pidj_async.errors import ConfigurationError, NotSentError, PidjError, ResponseError
+from pidj_async.errors import NotSentError, PidjError, ResponseError
 from pidj_async.sansio import WireRequest, WireResponse
 from pidj_async.transports.addresses import proxy_for, split_url
 from pidj_async.transports.base import Progress
@@ -271,12 +271,6 @@ class OwnConnections:
 
     def _new_origin(self, address: str) -> _Origin:
         proxy = proxy_for(address, self._proxy, trust_env=self._trust_env)
-        if proxy is not None and urlsplit(proxy).scheme not in {"http", "https"}:
-            msg = (
-                f"a proxy of kind {urlsplit(proxy).scheme!r} is not supported; "
-                "pass your own httpx.AsyncClient, set up with it, as HttpxTransport(client=...)"
-            )
-            raise ConfigurationError(msg)
         if self._ssl_context is None and address.startswith("https"):
             # Loading the certificates takes a while: once, and not for a sandbox on loopback.
             self._ssl_context = httpcore.default_ssl_context()

@@ -81,6 +81,19 @@ async def test_connections_that_are_not_used_are_closed() -> None:
                     await pidj.contacts.list()
 
 
+async def test_a_body_that_is_damaged_costs_no_other_request_its_connection() -> None:
+    """All of it came, so aiohttp has taken the connection back, and may have given it to somebody else."""
+    damaged = http_reply("200 OK", b"no gzip", "Content-Encoding: gzip")
+    with FaultServer(Behaviour(on_request=lambda c, _: c.send(damaged)), then_ok=2) as server:
+        async with AiohttpTransport() as transport:
+            pidj = client(transport, server.base_url)
+            assert isinstance(await failure(pidj), ResponseError)
+            with pytest.raises(ResponseError):
+                [contact async for contact in pidj.contacts.stream()]
+            await pidj.contacts.list()
+        assert (1, 3) == (server.connections, len(server.requests))
+
+
 async def test_cookies_are_not_kept() -> None:
     """What one reply sets is not sent with the next request."""
     answer = Behaviour(on_request=lambda c, _: c.send(http_reply("200 OK", OK_BODY, "Set-Cookie: a=b; Path=/")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -116,6 +117,17 @@ async def test_a_mock_is_never_gone_round() -> None:
                 assert "mocked" == (await pidj.execute(TEXT)).message
             await pidj.execute(TEXT)
         assert (1, 2) == (route.call_count, len(recorder.requests))
+
+
+@ON_ASYNCIO
+async def test_httpcore_may_be_half_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, at the very moment: it is not mocked then, and nothing fails."""
+    monkeypatch.setitem(sys.modules, "httpcore", types.ModuleType("httpcore"))
+    with Recorder() as recorder:
+        transport = make_transport("auto")
+        request = WireRequest(method="GET", url=recorder.base_url, headers=(), content=b"", endpoint="contacts.list")
+        assert 200 == (await transport.send(request, Progress())).status_code
+        await transport.aclose()
 
 
 async def test_it_streams_and_closes() -> None:

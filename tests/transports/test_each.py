@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import gzip
+import inspect
 import warnings
 
 import anyio
@@ -176,6 +177,17 @@ def test_a_limit_that_makes_no_sense_is_refused(carrier: str, name: str) -> None
     """Zero seconds, connections or bytes would fail every call."""
     with pytest.raises(ConfigurationError, match=name):
         CARRIERS[carrier](**{name: 0})
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_options_are_the_same_everywhere(carrier: str) -> None:
+    """By their names, and by what they are when they are left out."""
+    given = inspect.signature(CARRIERS[carrier]).parameters
+    others = {"ssl_context": None, "proxy": None, "trust_env": True}
+    same = {field.name: field.default for field in attrs.fields(Limits)} | others
+    assert same.keys() == given.keys() - {"client"}
+    # httpx's None, which tells what was given together with a client, becomes the same.
+    assert same == {name: same[name] if given[name].default is None else given[name].default for name in same}
 
 
 # --------------------------------------------------------------------------------------------------- what goes wrong

@@ -70,10 +70,9 @@ class Wire(asyncio.Transport):
         self.written: list[bytes] = []
         self.closed = False
         self.paused = False
-        self._buffer = memoryview(bytearray(256 * 1024))
         self.lost: list[Connection] = []
         loop = asyncio.get_running_loop()
-        self.connection = Connection(loop, Limits(**limits), self._buffer, self.lost.append)
+        self.connection = Connection(loop, Limits(**limits), self.lost.append)
         self.connection.connection_made(self)
         self.connection.opened()
 

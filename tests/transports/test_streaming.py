@@ -161,9 +161,10 @@ async def test_a_cancelled_opening_takes_its_connection_with_it(carrier: str) ->
     """No head has come yet."""
     with FaultServer(Behaviour(on_request=lambda connection, _: connection.await_client_close()), then_ok=1) as server:
         async with transport_of(carrier, max_connections=1) as transport:
-            with anyio.move_on_after(0.05) as scope:
-                await transport.stream(asking(server), Progress())
-            assert scope.cancelled_caught
+            async with anyio.create_task_group() as group:
+                group.start_soon(transport.stream, asking(server), Progress())
+                assert await anyio.to_thread.run_sync(server.wait_for_requests, 1, PATIENCE)
+                group.cancel_scope.cancel()
             assert await anyio.to_thread.run_sync(server.wait_all_closed, PATIENCE)
             assert (await transport.send(asking(server), Progress())).status_code == 200
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from pidj_async import UNSET, Pidj
+from pidj_async import UNSET, AiohttpTransport, FastTransport, HttpxTransport, Pidj
 from pidj_async.models import (
     Confirmation,
     ConsentCheck,
@@ -26,6 +26,13 @@ from pidj_async.models import (
 from pidj_async.requests import GetContact, ListContacts, ListGroups, SendText
 from pidj_async.sansio import Reply
 from pidj_async.streaming import Stream
+
+
+def transports() -> None:
+    assert_type(Pidj.from_env(transport="fast").transport_name, str)
+    assert_type(Pidj(account_key="k", token="t", transport=FastTransport(max_connections=10, read_timeout=5)), Pidj)
+    assert_type(Pidj(account_key="k", token="t", transport=AiohttpTransport(proxy="http://localhost:1")), Pidj)
+    assert_type(Pidj(account_key="k", token="t", transport=HttpxTransport()), Pidj)
 
 
 async def messages_and_tasks(pidj: Pidj) -> None:
