@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 _BUSY: Final = 0.85  # of its core; a server that is busier than this may have been what was measured
+_FULL: Final = 100
+_SHARED: Final = 0.8  # of the time; if neither side was busy for as much of it, something else had the cores
 
 
 @attrs.frozen(kw_only=True)
@@ -86,6 +88,11 @@ class Measured:
     def server_load(self) -> float:
         """The part of the time that the server was busy."""
         return self.server_cpu_seconds / self.run.seconds
+
+    @property
+    def client_load(self) -> float:
+        """The part of the time that the client was busy."""
+        return self.run.cpu_seconds / self.run.seconds
 
 
 @attrs.frozen(kw_only=True)
@@ -328,6 +335,19 @@ def _server_verdicts(options: Options, medians: Medians) -> Generator[str]:
             yield f"{contender} at c={concurrency} may have been held up by the server, which was busy {load:.0%}"
     spare = [load for load in loads.values() if load < _BUSY]
     yield f"with all others, the server was busy at most {max(spare, default=0.0):.0%} of the time"
+    # A hundred at a time leave a client nothing to wait for, but the cores.
+    full = [
+        max(one.client_load, one.server_load)
+        for contender in options.measured
+        for concurrency in options.concurrency
+        for one in medians.runs(contender, concurrency)
+        if concurrency >= _FULL and contender != CLIENT_ALONE and not options.latency
+    ]
+    if full and median(full) < _SHARED:
+        yield (
+            f"THE MACHINE WAS NOT QUIET: at c={_FULL} and more, client or server were busy only {median(full):.0%} of "
+            f"the time; the CPU per request means more than the requests per second"
+        )
 
 
 def _met(met: bool) -> str:  # noqa: FBT001  read where it is called

@@ -243,7 +243,8 @@ class Pidj(RootCalls):
             ResponseError: The reply is not what the API promises.
         """
         progress = Progress() if progress is None else progress
-        return await self._carry_out(request, progress, parse_result)
+        row = endpoint_of(request)
+        return await self._attempts(row, progress, self._sending(row, request, progress, parse_result))
 
     async def call(self, request: Request[R], *, progress: Progress | None = None) -> Reply[R]:
         """Carry out a request and return the whole reply, unknown fields and headers included.
@@ -256,7 +257,8 @@ class Pidj(RootCalls):
             PidjError: As `execute`.
         """
         progress = Progress() if progress is None else progress
-        reply: Reply[R] = await self._carry_out(request, progress, parse_response)
+        row = endpoint_of(request)
+        reply: Reply[R] = await self._attempts(row, progress, self._sending(row, request, progress, parse_response))
         return reply if progress.attempts == 1 else attrs.evolve(reply, attempts=progress.attempts)
 
     def stream(self, request: Request[tuple[M, ...]]) -> Stream[M]:
@@ -308,8 +310,10 @@ class Pidj(RootCalls):
 
         return Stream(partial(self._attempts, row, progress, begin_once), partial(self._in_time, row, progress))
 
-    async def _carry_out(self, request: Request[Any], progress: Progress, parse: Callable[..., T]) -> T:
-        row = endpoint_of(request)
+    def _sending(
+        self, row: Endpoint[Any], request: Request[Any], progress: Progress, parse: Callable[..., T]
+    ) -> Callable[[], Awaitable[T]]:
+        """Return what sends a request once, and reads the reply."""
         wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
 
         async def send_once() -> T:
@@ -321,27 +325,31 @@ class Pidj(RootCalls):
                 logger.debug("%s: HTTP %d, %s, try %d", row.name, response.status_code, content, progress.attempts)
             return result
 
-        return await self._in_time(row, progress, partial(self._attempts, row, progress, send_once))
+        return send_once
 
-    async def _in_time(self, row: Endpoint[Any], progress: Progress, work: Callable[[float], Awaitable[T]]) -> T:
-        """Carry out a call, or a part of one, within the deadline; `work` is told when that is."""
+    async def _attempts(self, row: Endpoint[Any], progress: Progress, once: Callable[[], Awaitable[T]]) -> T:
+        """Try something once, and again as long as the policy says so, within the deadline."""
         try:
             with (block := self._deadlines.begin()):
-                return await work(block.deadline)
-        except PidjError as error:
-            error.endpoint = row.name
-            error.attempts = progress.attempts
-            raise
-        except anyio.get_cancelled_exc_class() as cancelled:
-            fate = "its outcome is unknown" if progress.request_started else "nothing was sent"
-            cancelled.add_note(f"{row.name} was cancelled: {fate}")
+                return await self._attempts_until(block.deadline, row, progress, once)
+        except BaseException as error:
+            _sign(error, row, progress)
             raise
         raise self._out_of_time(row, progress)
 
-    async def _attempts(
-        self, row: Endpoint[Any], progress: Progress, once: Callable[[], Awaitable[T]], give_up_at: float
+    async def _in_time(self, row: Endpoint[Any], progress: Progress, work: Callable[[], Awaitable[T]]) -> T:
+        """Carry on with something that has begun, within the deadline."""
+        try:
+            with self._deadlines.begin():
+                return await work()
+        except BaseException as error:
+            _sign(error, row, progress)
+            raise
+        raise self._out_of_time(row, progress)
+
+    async def _attempts_until(
+        self, give_up_at: float, row: Endpoint[Any], progress: Progress, once: Callable[[], Awaitable[T]]
     ) -> T:
-        """Try it once, and again as long as the policy says so."""
         acted_on = False
         while True:
             if self._state.closed:
@@ -393,6 +401,16 @@ class Pidj(RootCalls):
         error.endpoint = row.name
         error.attempts = progress.attempts
         return error
+
+
+def _sign(error: BaseException, row: Endpoint[Any], progress: Progress) -> None:
+    """Note on an error, or on a cancellation, which call it ended, and how far that had come."""
+    if isinstance(error, PidjError):
+        error.endpoint = row.name
+        error.attempts = progress.attempts
+    elif isinstance(error, anyio.get_cancelled_exc_class()):
+        fate = "its outcome is unknown" if progress.request_started else "nothing was sent"
+        error.add_note(f"{row.name} was cancelled: {fate}")
 
 
 @attrs.define

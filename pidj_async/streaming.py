@@ -63,7 +63,7 @@ class Arriving(Generic[M]):
 class _InTime(Protocol):
     """Carries out a part of a call within the client's deadline."""
 
-    def __call__(self, work: Callable[[float], Awaitable[T]], /) -> Awaitable[T]: ...
+    def __call__(self, work: Callable[[], Awaitable[T]], /) -> Awaitable[T]: ...
 
 
 class Stream(AsyncIterator[M]):
@@ -72,7 +72,7 @@ class Stream(AsyncIterator[M]):
     Left before its end, it gives up the connection: at once if used as ``async with``, else when it is forgotten.
     """
 
-    def __init__(self, begin: Callable[[float], Awaitable[Arriving[M]]], in_time: _InTime) -> None:
+    def __init__(self, begin: Callable[[], Awaitable[Arriving[M]]], in_time: _InTime) -> None:
         self._begin = begin
         self._in_time = in_time
         self._reply: Arriving[M] | None = None
@@ -116,10 +116,10 @@ class Stream(AsyncIterator[M]):
         reply = self._reply
         if reply is None:
             self._launch = launcher("pidj stream closing")
-            self._reply = reply = await self._in_time(self._begin)
+            self._reply = reply = await self._begin()
             self._ready = reply.ready
         else:
-            await self._in_time(lambda _: reply.wait())
+            await self._in_time(reply.wait)
 
     def __del__(self) -> None:
         reply = getattr(self, "_reply", None)

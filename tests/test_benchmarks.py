@@ -169,6 +169,15 @@ def test_the_report_says_whether_the_server_was_the_limit() -> None:
 
 
 @pytest.mark.usefixtures("_everything_installed")
+@pytest.mark.parametrize(("cpu_seconds", "quiet"), [(0.9, True), (0.5, False)])
+def test_the_report_says_whether_the_machine_was_quiet(cpu_seconds: float, *, quiet: bool) -> None:
+    """With a hundred at a time, a client that is not busy has waited for a core that something else had."""
+    runs = [attrs.evolve(one, run=attrs.evolve(one.run, cpu_seconds=cpu_seconds)) for one in figures().runs]
+    printed = report(Options(concurrency=(100,)), Figures(runs=tuple(runs), pairs=()))
+    assert quiet is ("THE MACHINE WAS NOT QUIET" not in printed)
+
+
+@pytest.mark.usefixtures("_everything_installed")
 def test_with_latency_there_is_an_ideal() -> None:
     """A thousand at a time, each after half a second, are two thousand a second at best; ratios mean nothing there."""
     printed = report(Options(concurrency=(1_000,), latency=0.5), figures(1_000))

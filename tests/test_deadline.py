@@ -111,24 +111,25 @@ async def test_it_works_within_asyncios_own(anyio_backend: str) -> None:  # noqa
 
 
 async def test_one_timer_serves_many_blocks() -> None:
-    """Each that takes too long ends by itself, in its own time; those that were in time are left alone."""
-    deadlines = Deadlines(0.05)
+    """Each that takes too long ends by itself, in its own time; those that are in time are left alone."""
+    deadlines = Deadlines(0.2)
+    finished: set[int] = set()
     took: dict[int, float] = {}
 
     async def block(number: int) -> None:
         await anyio.sleep(number * 0.01)
         start = anyio.current_time()
         with deadlines.begin():
-            await anyio.sleep(0.001 if number % 2 else 10)
+            await (anyio.lowlevel.checkpoint() if number % 2 else anyio.sleep(10))
+            finished.add(number)
         took[number] = anyio.current_time() - start
 
     async with anyio.create_task_group() as group:
         for number in range(10):
             group.start_soon(block, number)
 
-    assert list(range(10)) == sorted(took)
-    assert all(0.04 < took[number] < 5 for number in range(0, 10, 2))
-    assert all(took[number] < took[0] for number in range(1, 10, 2))
+    assert set(range(1, 10, 2)) == finished
+    assert all(0.19 < took[number] < 9 for number in range(0, 10, 2))
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
