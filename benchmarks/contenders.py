@@ -42,7 +42,7 @@ __all__ = [
 
 Contender = Callable[[str, int], AbstractAsyncContextManager[Drive]]
 
-TRANSPORTS: Final[tuple[TransportName, ...]] = ("httpx",)
+TRANSPORTS: Final[tuple[TransportName, ...]] = ("fast", "aiohttp", "httpx")
 """Our own, the fastest first."""
 
 SEND_MANY: Final = "Pidj.messages.send_many"
