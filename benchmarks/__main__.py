@@ -45,7 +45,6 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    Options()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="What calls, campaigns, large accounts, imports, events and their storing cost.",
