@@ -45,26 +45,32 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    usual = Options()
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="What calls, large accounts, imports, events and their storing cost."
+        prog="python -m benchmarks",
+        description="What calls, campaigns, large accounts, imports, events and their storing cost.",
     )
     parser.add_argument("what", nargs="?", choices=list(_KINDS), default="calls")
-    parser.add_argument("--concurrency", type=_numbers, default=usual.concurrency, metavar="N,N,...")
+    parser.add_argument("--concurrency", type=_numbers, default=None, metavar="N,N,...")
     parser.add_argument(
         "--requests",
         type=_at_least_one,
         default=None,
         metavar="N",
-        help="per run: 10,000 at most for calls, 1,000,000 for endurance, as many contacts",
+        help="per run: 10,000 at most for calls, 1,000,000 for endurance, as many contacts, 100,000 recipients",
     )
-    parser.add_argument("--seconds", type=_seconds, default=None, metavar="S", help="at most, per run; 2, 3 for ingest")
+    parser.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=None,
+        metavar="S",
+        help="at most, per run; 2, 3 for ingest, 5 for whoever is measured beside a campaign",
+    )
     parser.add_argument(
         "--rounds",
         type=_at_least_one,
         default=None,
         metavar="N",
-        help="3 for calls and contacts, 15 for imports, 5 for ingest, 300 for parsing",
+        help="3 for calls, campaigns and contacts, 15 for imports, 5 for ingest, 300 for parsing",
     )
     parser.add_argument(
         "--only",
@@ -79,7 +85,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--latency", type=_latency, default=0.0, metavar="TIME", help="what the server waits, such as 50ms; calls only"
     )
-    parser.add_argument("--transport", choices=TRANSPORTS, default=None, help="of ours, for endurance")
+    parser.add_argument("--transport", choices=TRANSPORTS, default=None, help="of ours, for endurance and campaigns")
+    parser.add_argument(
+        "--scale", type=_numbers, metavar="N,N,...", help="campaigns: of these sizes, and nobody beside them"
+    )
+    parser.add_argument(
+        "--postgresql",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="campaigns: the ledger there, instead of on SQLite; without a URL on a server out of a wheel",
+    )
     parser.add_argument("--require-all", action="store_true", help="fail if a contender is not installed")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw the calls there: .svg, .png or .pdf")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
@@ -89,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 def _calls(given: argparse.Namespace) -> int:
     usual = Options()
     options = Options(
-        concurrency=given.concurrency,
+        concurrency=given.concurrency or usual.concurrency,
         requests=given.requests or usual.requests,
         seconds=given.seconds or usual.seconds,
         rounds=given.rounds or usual.rounds,
@@ -107,6 +123,30 @@ def _calls(given: argparse.Namespace) -> int:
         from benchmarks.chart import draw  # noqa: PLC0415  who draws nothing needs no matplotlib
 
         draw(options, figures, given.chart)
+    return 0
+
+
+def _campaigns(given: argparse.Namespace) -> int:
+    from benchmarks.campaigns import (  # noqa: PLC0415  what it needs may not be installed
+        CampaignOptions,
+        measure_campaigns,
+        report_campaigns,
+        report_scale,
+    )
+
+    usual = CampaignOptions()
+    options = CampaignOptions(
+        concurrency=given.concurrency or usual.concurrency,
+        recipients=given.requests or usual.recipients,
+        scale=given.scale or usual.scale,
+        seconds=given.seconds or usual.seconds,
+        rounds=given.rounds or usual.rounds,
+        transport=given.transport or usual.transport,
+        postgresql=given.postgresql,
+    )
+    figures = measure_campaigns(options)
+    print((report_scale if options.scale else report_campaigns)(options, figures))
+    _write(given.json, attrs.asdict(figures))
     return 0
 
 
@@ -169,6 +209,7 @@ def _parsing(given: argparse.Namespace) -> int:
 
 _KINDS = {
     "calls": _calls,
+    "campaigns": _campaigns,
     "contacts": _contacts,
     "endurance": _endurance,
     "imports": _imports,

@@ -32,6 +32,7 @@ __all__ = [
     "Medians",
     "Options",
     "WrongRequestsError",
+    "counts_of",
     "measure",
     "report",
     "server",
@@ -144,16 +145,16 @@ def measure(options: Options) -> Figures:
 
 
 def _measure_pair(job: Job, port: int, number: int) -> MeasuredPair:
-    before = _counts(port)
+    before = counts_of(port)
     pair = Pair(**_perform(job))
-    _check(job, before, _counts(port), pair.requests)
+    _check(job, before, counts_of(port), pair.requests)
     return MeasuredPair(transport=job.transport, concurrency=job.concurrency, round=number, above=pair.above * 1e6)
 
 
 def _measure_one(job: Job, port: int, number: int) -> Measured:
-    before = _counts(port)
+    before = counts_of(port)
     run = Run(**_perform(job))
-    after = _counts(port)
+    after = counts_of(port)
     all_requests = run.requests + run.warm_up
     sends = job.contender != CLIENT_ALONE
     _check(job, before, after, all_requests if sends else 0)
@@ -180,10 +181,10 @@ def _check(job: Job, before: dict[str, Any], after: dict[str, Any], claimed: int
 
 
 @contextmanager
-def server(core: int | None, latency: float = 0.0) -> Generator[int, None, None]:
+def server(core: int | None, latency: float = 0.0, people: int = 0) -> Generator[int, None, None]:
     """Run the server in a process of its own, and yield its port."""
     with subprocess.Popen(  # noqa: S603  as above
-        [sys.executable, "-m", "benchmarks.server", str(latency), *([] if core is None else [str(core)])],
+        [sys.executable, "-m", "benchmarks.server", str(latency), str(people), *([] if core is None else [str(core)])],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -198,7 +199,8 @@ def server(core: int | None, latency: float = 0.0) -> Generator[int, None, None]
             process.wait(timeout=30)
 
 
-def _counts(port: int) -> dict[str, Any]:
+def counts_of(port: int) -> dict[str, Any]:
+    """Ask a server what it has seen, and what CPU it has used."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", "/counts")

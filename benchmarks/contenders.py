@@ -38,6 +38,8 @@ __all__ = [
     "alone",
     "client_and_transport",
     "over",
+    "pidj_at",
+    "send_many",
 ]
 
 Contender = Callable[[str, int], AbstractAsyncContextManager[Drive]]
@@ -62,7 +64,8 @@ def alone(transport: TransportName) -> str:
     return f"{transport} transport alone"
 
 
-def _pidj(base_url: str, transport: Transport | TransportName = "auto") -> Pidj:
+def pidj_at(base_url: str, transport: Transport | TransportName = "auto") -> Pidj:
+    """Our client, for the server there."""
     from pidj_async import Pidj  # noqa: PLC0415  see the head of the module
 
     return Pidj(account_key=ACCOUNT_KEY, token=TOKEN, base_url=base_url, transport=transport)
@@ -70,7 +73,7 @@ def _pidj(base_url: str, transport: Transport | TransportName = "auto") -> Pidj:
 
 @asynccontextmanager
 async def _send(transport: TransportName, base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
-    async with _pidj(base_url, transport) as pidj:
+    async with pidj_at(base_url, transport) as pidj:
 
         async def send(number: str) -> object:
             return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
@@ -79,13 +82,14 @@ async def _send(transport: TransportName, base_url: str, concurrency: int) -> As
 
 
 @asynccontextmanager
-async def _send_many(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
+async def send_many(base_url: str, concurrency: int, transport: TransportName = "auto") -> AsyncGenerator[Drive, None]:
+    """Our bulk call, an outcome for each text."""
     from pidj_async import OutcomeState, SendText  # noqa: PLC0415  see the head of the module
 
     def request(number: str) -> SendText:
         return SendText(to_number=number, text_body=TEXT, group_id=GROUP_ID)
 
-    async with _pidj(base_url) as pidj:
+    async with pidj_at(base_url, transport) as pidj:
 
         async def drive(dose: Dose) -> None:
             async for outcome in pidj.messages.send_many(map(request, dose), concurrency=concurrency):
@@ -150,7 +154,7 @@ async def client_and_transport(
     requests = await _wire_requests(base_url)
     transport = make_transport(name)
     try:
-        async with _pidj(base_url, transport) as pidj:
+        async with pidj_at(base_url, transport) as pidj:
 
             async def call(number: str) -> object:
                 return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
@@ -166,7 +170,7 @@ async def client_and_transport(
 async def _wire_requests(base_url: str) -> dict[str, WireRequest]:
     """What the client hands to its transport, overheard, so that it is what the client really sends."""
     overheard = _Canned()
-    async with _pidj(base_url, overheard) as pidj:
+    async with pidj_at(base_url, overheard) as pidj:
         requests = {}
         for number in NUMBERS:
             await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
@@ -199,7 +203,7 @@ class _Canned:
 
 @asynccontextmanager
 async def _client_alone(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
-    async with _pidj(base_url, _Canned()) as pidj:
+    async with pidj_at(base_url, _Canned()) as pidj:
 
         async def send(number: str) -> object:
             return await pidj.messages.send(to_number=number, text_body=TEXT, group_id=GROUP_ID)
@@ -281,7 +285,7 @@ def _bare_request(host: str, number: str) -> bytes:
 CONTENDERS: Mapping[str, Contender] = MappingProxyType(
     {
         **{over(transport): partial(_send, transport) for transport in TRANSPORTS},
-        SEND_MANY: _send_many,
+        SEND_MANY: send_many,
         rivals.AIOHTTP: rivals.by_hand,
         HTTPX: _httpx,
         HTTPX_FITTED: _httpx_fitted,

@@ -23,7 +23,7 @@ SLACK_TOKEN: Final = "xoxb-" + TOKEN
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _NUMBERS: Final = frozenset(NUMBERS)
-_BODIES: Final = frozenset(form(number) for number in NUMBERS)
+_BEFORE, _, _AFTER = form("whom").partition(b"whom")
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +34,7 @@ class Dialect:
         path: Where a text is posted.
         authorization: The value of that header.
         content_type: The value of that one, in lower case.
-        is_right: Whether a body is one of the texts that are meant to be sent.
+        recipient: Whom a body texts, if it says what is meant to be said.
         reply: What the service answers, as its document shows it.
         status: With which status.
     """
@@ -42,42 +42,52 @@ class Dialect:
     path: str
     authorization: str
     content_type: str
-    is_right: Callable[[bytes], bool]
+    recipient: Callable[[bytes], str | None]
     reply: Mapping[str, Any]
     status: str = "200 OK"
 
+    def is_right(self, body: bytes) -> bool:
+        """Whether a body is a text to one of the thousand who are texted in turn."""
+        return self.recipient(body) in _NUMBERS
 
-def _twilio(body: bytes) -> bool:
+
+def _pidj(body: bytes) -> str | None:
+    # Fast, because here the server must not be what is measured.
+    if not (body.startswith(_BEFORE + b"%2B") and body.endswith(_AFTER)):
+        return None
+    return "+" + body[len(_BEFORE) + 3 : -len(_AFTER)].decode()
+
+
+def _twilio(body: bytes) -> str | None:
     fields = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-    return fields.keys() == {"To", "From", "Body"} and _is_text(fields["To"], fields["From"], fields["Body"])
+    to = fields.get("To")
+    return to if fields == {"To": to, "From": SENDER, "Body": TEXT} else None
 
 
-def _telnyx(body: bytes) -> bool:
+def _telnyx(body: bytes) -> str | None:
     fields = json.loads(body)
-    return fields.keys() == {"to", "from", "text"} and _is_text(fields["to"], fields["from"], fields["text"])
+    to: str | None = fields.get("to")
+    return to if fields == {"to": to, "from": SENDER, "text": TEXT} else None
 
 
-def _slack(body: bytes) -> bool:
+def _slack(body: bytes) -> str | None:
     fields = json.loads(body)
-    return fields == {"channel": fields.get("channel"), "text": TEXT} and fields["channel"] in _NUMBERS
-
-
-def _is_text(to: str, sender: str, text: str) -> bool:
-    return to in _NUMBERS and sender == SENDER and text == TEXT
+    to: str | None = fields.get("channel")
+    return to if fields == {"channel": to, "text": TEXT} else None
 
 
 PIDJ: Final = Dialect(
     path=PATH,
     authorization=AUTHORIZATION,
     content_type=_FORM,
-    is_right=_BODIES.__contains__,
+    recipient=_pidj,
     reply={"code": 200, "status": "success", "message": "Message sent."},
 )
 TWILIO: Final = Dialect(
     path=f"/2010-04-01/Accounts/{TWILIO_ACCOUNT}/Messages.json",
     authorization="Basic " + base64.b64encode(f"{TWILIO_ACCOUNT}:{TOKEN}".encode()).decode(),
     content_type=_FORM,
-    is_right=_twilio,
+    recipient=_twilio,
     reply={
         "account_sid": TWILIO_ACCOUNT,
         "api_version": "2010-04-01",
@@ -106,7 +116,7 @@ TELNYX: Final = Dialect(
     path="/v2/messages",
     authorization=f"Bearer {TOKEN}",
     content_type="application/json",
-    is_right=_telnyx,
+    recipient=_telnyx,
     reply={
         "data": {
             "direction": "outbound",
@@ -132,7 +142,7 @@ SLACK: Final = Dialect(
     path="/api/chat.postMessage",
     authorization=f"Bearer {SLACK_TOKEN}",
     content_type="application/json;charset=utf-8",
-    is_right=_slack,
+    recipient=_slack,
     reply={
         "ok": True,
         "channel": "C123456",

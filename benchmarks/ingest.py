@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
@@ -19,7 +17,7 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks._host import cores, raise_file_limit
+from benchmarks._host import cores, durable_commit, raise_file_limit
 from benchmarks.ingest_load import TIME_LIMIT, Load, Wave
 from benchmarks.ingest_server import BARE, HANDLING, SERVERS, STORING
 
@@ -32,7 +30,6 @@ TARGET_P99: Final = 50.0
 """Milliseconds."""
 
 _STOP_LIMIT: Final = 60
-_COMMITS: Final = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -99,7 +96,7 @@ def measure_ingest(options: IngestOptions) -> IngestFigures:
     raise_file_limit()
     runs = []
     with tempfile.TemporaryDirectory(prefix="pidj-benchmark-") as directory:
-        commit = _measure_commit(Path(directory) / "commits.db")
+        commit = durable_commit(Path(directory) / "commits.db")
         for number in range(options.rounds):
             for server in SERVERS:
                 _say(f"round {number + 1}/{options.rounds} {server}")
@@ -188,19 +185,6 @@ def _server(name: str, file: Path, core: int | None) -> Generator[tuple[int, Cal
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-
-
-def _measure_commit(file: Path) -> float:
-    """Measure what one durable commit costs here: no server that stores post by post can be faster."""
-    took = []
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE t (body BLOB)"):
-            connection.execute(statement).close()
-        for _ in range(_COMMITS):
-            start = time.perf_counter()
-            connection.execute("INSERT INTO t VALUES (?)", (os.urandom(500),))
-            took.append(time.perf_counter() - start)
-    return median(took) * 1_000
 
 
 def _say(text: str) -> None:

@@ -2,7 +2,7 @@
 
 It reads requests by ``Content-Length``, checks that each is a text that was meant to be sent, and writes a reply that
 was prepared once: at once, or after a while. ``GET /counts`` tells how many requests were right and how many were not,
-and what CPU it has used.
+how many texts went to somebody who had got one already, where nobody should, and what CPU it has used.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import attrs
 
 from benchmarks._host import pin, raise_file_limit
 from benchmarks.dialects import DIALECTS, Dialect
+from benchmarks.texts import NUMBERS, index_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -42,16 +43,14 @@ class _Route:
         self.reply = head.encode() + body
         self._authorization = f"{dialect.authorization}\r\n".encode()
         self._content_type = f"\r\ncontent-type: {dialect.content_type}\r\n".encode()
-        self._is_right = dialect.is_right
+        self._recipient = dialect.recipient
 
-    def is_right(self, head: bytes, names: bytes, body: bytes) -> bool:
+    def recipient(self, head: bytes, names: bytes, body: bytes) -> str | None:
+        """Whom a request texts; ``None`` if there is anything wrong with it."""
         where = names.find(b"\r\nauthorization: ") + 17
-        return (
-            where > 16
-            and head.startswith(self._authorization, where)
-            and self._content_type in names
-            and self._is_right(body)
-        )
+        if where > 16 and head.startswith(self._authorization, where) and self._content_type in names:
+            return self._recipient(body)
+        return None
 
 
 _ROUTES: Final = {f"POST {dialect.path} HTTP/1.1".encode(): _Route(dialect) for dialect in DIALECTS}
@@ -88,11 +87,45 @@ class Counts:
 
     right: int = 0
     wrong: int = 0
+    twice: int = 0
+
+
+class _Everybody:
+    """The usual thousand, each as often as one likes."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._numbers = frozenset(NUMBERS)
+
+    def count(self, number: str | None) -> None:
+        if number in self._numbers:
+            self._counts.right += 1
+        else:
+            self._counts.wrong += 1
+
+
+class _EverybodyOnce:
+    """So many people, of whom nobody is to be texted twice."""
+
+    def __init__(self, counts: Counts, people: int) -> None:
+        self._counts = counts
+        self._texted = bytearray(people)
+
+    def count(self, number: str | None) -> None:
+        index = None if number is None else index_of(number)
+        if index is None or index >= len(self._texted):
+            self._counts.wrong += 1
+        elif self._texted[index]:
+            self._counts.twice += 1
+        else:
+            self._texted[index] = 1
+            self._counts.right += 1
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, counts: Counts, later: _Later | None) -> None:
+    def __init__(self, counts: Counts, audience: _Everybody | _EverybodyOnce, later: _Later | None) -> None:
         self._counts = counts
+        self._audience = audience
         self._later = later
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
@@ -122,10 +155,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(counts), counts))
             return
         route = _ROUTES.get(head.partition(b"\r\n")[0])
-        if route is not None and route.is_right(head + b"\r\n", names + b"\r\n", body):
-            self._counts.right += 1
-        else:
-            self._counts.wrong += 1
+        self._audience.count(None if route is None else route.recipient(head + b"\r\n", names + b"\r\n", body))
         reply = (route or _USUAL).reply
         if self._later is None:
             self._transport.write(reply)
@@ -134,16 +164,18 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def serve(counts: Counts, latency: float = 0.0) -> AsyncGenerator[int, None]:
+async def serve(counts: Counts, latency: float = 0.0, people: int = 0) -> AsyncGenerator[int, None]:
     """Serve on a free port of the loopback, and yield the port.
 
     Args:
         counts: What to count in.
         latency: After how many seconds each reply is written.
+        people: How many there are who are to be texted once; 0 for the usual ones, who may be texted again and again.
     """
     loop = asyncio.get_running_loop()
     later = _Later(latency) if latency else None
-    server = await loop.create_server(lambda: _Connection(counts, later), "127.0.0.1", 0, backlog=_BACKLOG)
+    audience = _EverybodyOnce(counts, people) if people else _Everybody(counts)
+    server = await loop.create_server(lambda: _Connection(counts, audience, later), "127.0.0.1", 0, backlog=_BACKLOG)
     try:
         port: int = server.sockets[0].getsockname()[1]
         yield port
@@ -151,14 +183,14 @@ async def serve(counts: Counts, latency: float = 0.0) -> AsyncGenerator[int, Non
         server.close()
 
 
-async def _serve_until_input_ends(latency: float) -> None:
-    async with serve(Counts(), latency) as port:
+async def _serve_until_input_ends(latency: float, people: int) -> None:
+    async with serve(Counts(), latency, people) as port:
         print(port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
     raise_file_limit()
-    pin(int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    pin(int(sys.argv[3]) if len(sys.argv) > 3 else None)
     gc.freeze()
-    asyncio.run(_serve_until_input_ends(float(sys.argv[1])))
+    asyncio.run(_serve_until_input_ends(float(sys.argv[1]), int(sys.argv[2])))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -104,6 +105,16 @@ class _Flight:
         self.settlement: Settlement | None = None
 
 
+class _Sender:
+    """A task that has nothing to send, and waits for the next claim: a new task for each text costs more."""
+
+    __slots__ = ("flight", "woken")
+
+    def __init__(self) -> None:
+        self.flight: _Flight | None = None
+        self.woken = anyio.Event()
+
+
 class Runner:
     """Sends what can be sent of one campaign, until nothing is left, or somebody stops it.
 
@@ -149,6 +160,7 @@ class Runner:
         self._is_held = is_held
         self._worker = 0
         self._flying: dict[int, _Flight] = {}
+        self._idle: list[_Sender] = []
         self._finished: list[_Flight] = []
         self._signal = anyio.Event()
         self._lease_until = -math.inf
@@ -246,7 +258,7 @@ class Runner:
 
     async def _take_turn(self, flights: TaskGroup) -> None:
         self._signal = anyio.Event()  # new before anything is looked at: what happens from here on cuts the pause short
-        now = anyio.current_time()
+        now = time.monotonic()
         await self._housekeeping(flights, now)
         limit = self._room(now)
         beat = bool(self._flying) and now >= self._beat_at
@@ -270,8 +282,7 @@ class Runner:
             self._lease_until = now + turn.lease_left
             self._report(finished, turn)
             for claim in turn.claims:
-                flight = self._flying[claim.id] = _Flight(claim)
-                flights.start_soon(self._fly, flight)
+                self._launch(_Flight(claim), flights)
             await self._consider(turn, limit, now)
         if not self._is_over():
             await self._wait()
@@ -291,7 +302,7 @@ class Runner:
 
     def _pause(self) -> float:
         at = min(self._look_at, self._beat_at) if self._flying else self._look_at
-        return min(self._options.poll, max(_SHORTEST_LOOK, at - anyio.current_time()))
+        return min(self._options.poll, max(_SHORTEST_LOOK, at - time.monotonic()))
 
     def _room(self, now: float) -> int:
         """How many texts may be claimed now."""
@@ -380,6 +391,32 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------------ one text
 
+    def _launch(self, flight: _Flight, flights: TaskGroup) -> None:
+        self._flying[flight.claim.id] = flight
+        if self._idle:
+            sender = self._idle.pop()
+            sender.flight = flight
+            sender.woken.set()
+        else:
+            flights.start_soon(self._send_on, flight)
+
+    async def _send_on(self, flight: _Flight) -> None:
+        """Send one text after another; this ends by being cancelled."""
+        while True:
+            await self._fly(flight)
+            sender = _Sender()
+            self._idle.append(sender)
+            try:
+                await sender.woken.wait()
+            except BaseException as error:
+                if sender.flight is None:
+                    self._idle.remove(sender)
+                else:  # it was given one in the same moment
+                    self._land(sender.flight, verdict_of(error, request_started=False), None)
+                raise
+            assert sender.flight is not None  # noqa: S101  that is what it was woken for
+            flight = sender.flight
+
     async def _fly(self, flight: _Flight) -> None:
         claim = flight.claim
         progress = CallProgress()
@@ -394,18 +431,22 @@ class Runner:
             # A transport of the caller's may raise anything.
             logger.exception("recipient %d: the transport raised what no transport should", claim.id)
         finally:
-            flight.settlement = Settlement(
-                id=claim.id,
-                fence=claim.fence,
-                state=verdict.state,
-                cause=verdict.cause,
-                error=verdict.error,
-                took=took,
-            )
-            del self._flying[claim.id]
-            self._finished.append(flight)
-            self._heed(verdict)
-            self._signal.set()
+            self._land(flight, verdict, took)
+
+    def _land(self, flight: _Flight, verdict: Verdict, took: int | None) -> None:
+        claim = flight.claim
+        flight.settlement = Settlement(
+            id=claim.id,
+            fence=claim.fence,
+            state=verdict.state,
+            cause=verdict.cause,
+            error=verdict.error,
+            took=took,
+        )
+        del self._flying[claim.id]
+        self._finished.append(flight)
+        self._heed(verdict)
+        self._signal.set()
 
     async def _attempt(self, claim: Claim, progress: CallProgress) -> tuple[Verdict, int | None]:
         if not self._pacer.try_acquire() and not await self._wait_for_turn():
@@ -416,7 +457,7 @@ class Runner:
                 verdict = await self._consent(claim)
                 if verdict is not None:
                     return verdict, None
-            started = anyio.current_time()
+            started = time.monotonic()
             if started >= self._lease_until:
                 return _NOT_STARTED, None
             error: PidjError | None = None
@@ -426,7 +467,7 @@ class Runner:
                 error = raised
             verdict = verdict_of(error, request_started=progress.request_started)
             feedback, retry_after = verdict.feedback, verdict.retry_after
-            return verdict, round((anyio.current_time() - started) * 1e6)
+            return verdict, round((time.monotonic() - started) * 1e6)
         finally:
             self._pacer.release(feedback, retry_after)
 
