@@ -34,9 +34,9 @@ async def test_the_first_address_that_answers_is_taken() -> None:
         port = answering.getsockname()[1]
         with resolving_to(refusing, silent.port, port):
             begun = time.monotonic()
-            sock = await dial("pidj.invalid", 443, patience=0.4)
+            sock = await dial("pidj.invalid", 443, patience=1.0)
             assert port == sock.getpeername()[1]
-            assert 0.15 < time.monotonic() - begun < 0.4
+            assert time.monotonic() - begun > 0.4  # half of what was left for two
             sock.close()
 
 
@@ -64,7 +64,7 @@ async def test_a_silent_address_does_not_keep_the_next_from_being_tried(carrier:
     """Within the connect timeout; IPv6 in many a network is such a one."""
     with FullBacklog() as silent, FaultServer(Behaviour(on_request=answer_properly)) as server:
         with resolving_to(silent.port, server.port):
-            async with CARRIERS[carrier](connect_timeout=0.4) as transport:
+            async with CARRIERS[carrier](connect_timeout=1.0) as transport:
                 await Pidj(account_key="k", token="t", base_url="http://localhost", transport=transport).contacts.list()
         assert 1 == len(server.requests)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -280,16 +282,21 @@ async def test_a_slow_reader_keeps_the_server_waiting() -> None:
 
 async def test_silence_that_is_ours_is_not_the_servers() -> None:
     """While nothing is read because nobody takes it, the read timeout does not run."""
-    end = Wire(read_timeout=0.05)
-    head = end.connection.stream(b"request", Progress())
-    end.say(HEAD + b"Content-Length: 1000000\r\n\r\n" + bytes(500_000))
-    arriving = await head
-    await anyio.sleep(0.15)
-    assert (True, False) == (end.paused, end.closed)
-    while end.paused:
-        await anext(arriving)
-    with anyio.fail_after(5), pytest.raises(LostReplyError, match="ReadTimeout"):
-        [chunk async for chunk in arriving]
+    clock = Clock()
+    with clock.running():
+        end = Wire(read_timeout=30.0)
+        head = end.connection.stream(b"request", Progress())
+        end.say(HEAD + b"Content-Length: 1000000\r\n\r\n" + bytes(500_000))
+        arriving = await head
+        clock.wait(100)
+        assert (True, False) == (end.paused, end.closed)
+        while end.paused:
+            await anext(arriving)
+        clock.wait(29.9)
+        assert not end.closed
+        clock.wait(0.2)
+        with pytest.raises(LostReplyError, match="ReadTimeout"):
+            [chunk async for chunk in arriving]
 
 
 # --------------------------------------------------------------------------------------------------------------- clocks
@@ -308,38 +315,74 @@ async def test_a_connection_has_one_timer_for_all_its_requests() -> None:
     end.connection.abort()
 
 
-async def test_the_timer_waits_as_long_as_it_should() -> None:
-    """Each byte begins the silence anew, also in the request that comes while the timer of an earlier one runs."""
-    end = Wire(read_timeout=0.2)
-    for _ in range(2):
+class Clock:
+    """The event loop's clock, set by hand, with the timers that hang on it."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self._timers: list[tuple[float, Any]] = []
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        with mock.patch.multiple(loop, time=lambda: self.now, call_at=self._call_at):
+            yield
+
+    def _call_at(self, when: float, callback: Any) -> Any:
+        timer = (when, callback)
+        self._timers.append(timer)
+        return mock.Mock(cancel=lambda: self._timers.remove(timer) if timer in self._timers else None)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and the timers go off that are due, each at its time."""
+        until = self.now + seconds
+        while due := [timer for timer in self._timers if timer[0] <= until]:
+            timer = min(due, key=lambda one: one[0])
+            self._timers.remove(timer)
+            self.now = max(self.now, timer[0])
+            timer[1]()
+        self.now = until
+
+
+async def test_each_byte_begins_the_silence_anew() -> None:
+    """Also in the request that comes while the timer of an earlier one runs; and it is neither cut short nor long."""
+    clock = Clock()
+    with clock.running():
+        end = Wire(read_timeout=30.0)
+        for _ in range(3):
+            reply = end.connection.send(b"request", Progress())
+            clock.wait(29)
+            end.say(HEAD)
+            clock.wait(29)
+            end.say(b"Content-Length: 0\r\n\r\n")
+            assert 200 == (await reply).status_code
+            clock.wait(13)
         reply = end.connection.send(b"request", Progress())
-        end.say(HEAD)
-        await anyio.sleep(0.12)
-        end.say(b"Content-Length: 0\r\n\r\n")
-        await reply
-    begun = time.monotonic()
-    reply = end.connection.send(b"request", Progress())
-    with pytest.raises(LostReplyError, match="ReadTimeout"):
-        await reply
-    assert 0.18 < time.monotonic() - begun < 1.0
+        clock.wait(29.9)
+        assert not reply.done()
+        clock.wait(0.2)
+        with pytest.raises(LostReplyError, match="ReadTimeout"):
+            await reply
+        assert end.closed
 
 
-async def test_a_request_that_is_not_written_has_its_own_patience() -> None:
-    """write_timeout while the system takes no more, read_timeout afterwards."""
-    end = Wire(read_timeout=0.05, write_timeout=0.3)
-    reply = end.connection.send(b"request", Progress())
-    end.connection.pause_writing()
-    await anyio.sleep(0.15)
-    assert not reply.done()
-    end.connection.resume_writing()
-    with anyio.fail_after(5), pytest.raises(LostReplyError, match="ReadTimeout"):
-        await reply
-
-    end = Wire(read_timeout=0.3, write_timeout=0.05)
-    reply = end.connection.send(b"request", Progress())
-    end.connection.pause_writing()
-    with anyio.fail_after(5), pytest.raises(LostReplyError, match="WriteTimeout"):
-        await reply
+@pytest.mark.parametrize(("read_timeout", "write_timeout"), [(5.0, 30.0), (30.0, 5.0)])
+async def test_a_request_that_is_not_written_has_its_own_patience(read_timeout: float, write_timeout: float) -> None:
+    """write_timeout while the system takes no more, read_timeout afterwards; whichever is longer."""
+    clock = Clock()
+    with clock.running():
+        for resumes, limit, kind in ((False, write_timeout, "WriteTimeout"), (True, read_timeout, "ReadTimeout")):
+            end = Wire(read_timeout=read_timeout, write_timeout=write_timeout)
+            reply = end.connection.send(b"request", Progress())
+            end.connection.pause_writing()
+            if resumes:
+                clock.wait(write_timeout - 0.1)
+                end.connection.resume_writing()
+            clock.wait(limit - 0.1)
+            assert not reply.done()
+            clock.wait(0.2)
+            with pytest.raises(LostReplyError, match=kind):
+                await reply
 
 
 async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
