@@ -356,6 +356,17 @@ async def test_stop_lets_what_is_in_the_air_come_back(store: Store) -> None:
     assert CampaignState.RUNNING is status.state
 
 
+async def test_a_claim_that_is_cut_off_before_it_is_begun_is_not_sent(store: Store) -> None:
+    """Cut off in the very moment in which it is handed to somebody who waits for work, it is ready again."""
+    post = Post()
+    campaign = await campaign_of(store, post, 10, concurrency=1)
+    await campaign.run(on_outcome=lambda _: campaign.abort())
+
+    assert {"sent": 1, "ready": 9} == counts_of((await campaign.status()).counts)
+    assert once(1) == post.texts
+    assert [None, "cancelled"] == [one.cause async for one in campaign.recipients() if one.attempts == 1]
+
+
 async def test_cutting_it_off_leaves_no_text_unaccounted_for(store: Store) -> None:
     """A run that is cancelled writes down first what it knows: started is in doubt, not started is ready."""
     post = Post(delay=5.0)
