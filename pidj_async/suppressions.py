@@ -132,35 +132,38 @@ class Change:
 # --- inside somebody's transaction --------------------------------------------------------------------------------
 
 
-def suppressed_among(connection: Connection, numbers: Collection[str], group_id: str | None = None) -> set[str]:
+def suppressed_among(
+    connection: Connection, numbers: Collection[str], group_id: str | None = None, *, any_group: bool = False
+) -> set[str]:
     """Find out which of some numbers must not be texted, inside a transaction of the caller's.
 
     Args:
         connection: In a transaction on a `Store`.
         numbers: E.164.
         group_id: The group that wants to text them. Without it, only what counts for the whole account is looked at.
+        any_group: Look at what counts for any group, too: for whoever texts from a number, and knows no group.
 
     Returns:
         Those of `numbers` that are suppressed.
     """
     scopes = [ACCOUNT] if group_id is None else [ACCOUNT, group_id]
+    among = _AMONG if any_group else _AMONG_SCOPES
     wanted = list(numbers)
     found: set[str] = set()
     for start in range(0, len(wanted), _PAGE):
-        page = {"numbers": wanted[start : start + _PAGE], "scopes": scopes}
-        found.update(connection.execute(_AMONG, page).scalars())
+        page: dict[str, Sequence[str]] = {"numbers": wanted[start : start + _PAGE]}
+        if not any_group:
+            page["scopes"] = scopes
+        found.update(connection.execute(among, page).scalars())
     return found
 
 
 _AMONG = (
     select(suppressions.c.phone_number)
     .distinct()
-    .where(
-        suppressions.c.phone_number.in_(bindparam("numbers", expanding=True)),
-        suppressions.c.scope.in_(bindparam("scopes", expanding=True)),
-        suppressions.c.suppressed,
-    )
+    .where(suppressions.c.phone_number.in_(bindparam("numbers", expanding=True)), suppressions.c.suppressed)
 )
+_AMONG_SCOPES = _AMONG.where(suppressions.c.scope.in_(bindparam("scopes", expanding=True)))
 
 
 def apply_changes(connection: Connection, changes: Iterable[Change]) -> None:

@@ -248,7 +248,9 @@ class Campaign:
 
     async def _suppressed(self, numbers: Collection[str]) -> set[str]:
         group_id = self._settings.group_id
-        return await self._store.read(lambda connection: suppressed_among(connection, numbers, group_id))
+        return await self._store.read(
+            lambda connection: suppressed_among(connection, numbers, group_id, any_group=group_id is None)
+        )
 
     async def recipients(self, states: Iterable[RecipientState] | None = None) -> AsyncIterator[RecipientRecord]:
         """Go through the recipients, a page at a time, in the order in which they were added.

@@ -130,6 +130,18 @@ async def test_who_is_suppressed_is_not_texted(store: Store) -> None:
     assert {"sent": 3, "suppressed": 2} == counts_of(status.counts)
 
 
+async def test_who_texts_from_a_number_heeds_every_groups_suppressions(store: Store) -> None:
+    """Nobody knows whose number it is, so a STOP to any group counts; preflight says so beforehand."""
+    post = Post()
+    await Suppressions(store).add(number(0), "gr:another")
+    given: dict[str, Any] = {"text": "Hi", "from_number": "+18885553333", "hours": "any"}
+    campaign = Campaign(store, "spring", client=post.client(), **given)
+    report = await campaign.add(people(3))
+    status = await campaign.run()
+
+    assert (1, {"sent": 2, "suppressed": 1}) == (report.suppressed, counts_of(status.counts))
+
+
 async def test_a_stop_in_the_middle_counts(store: Store) -> None:
     """Whoever opts out while the campaign runs, and was not claimed yet, is not texted."""
     post = Post()
