@@ -7,6 +7,7 @@ skipped otherwise.
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,7 +33,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name our markers: with ``--strict-markers``, an unknown one is an error."""
+    """Name our markers: with ``--strict-markers``, an unknown one is an error. And let Ctrl-C mean what it means."""
+    # A shell's background jobs ignore it, and so would whatever these tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"{SOAK}: takes minutes; runs only with PIDJ_TEST_PROFILE={SOAK}")
 
 
