@@ -9,7 +9,19 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, Integer, String, Text, bindparam, func, literal_column, null, select
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    String,
+    Text,
+    bindparam,
+    case,
+    false,
+    literal_column,
+    null,
+    select,
+    true,
+)
 
 from pidj_async.campaigns.states import RecipientState, check_transition
 from pidj_async.store.rows import Query, as_json, ids_of, rows_of
@@ -80,8 +92,10 @@ def change(before: RecipientState, after: Iterable[RecipientState], **values: ob
     if "state" not in values:
         (state,) = wanted
         values["state"] = literal_column(f"'{state}'")
-    # In a form that no index fits, or SQLite would go through all that are ready instead of looking up the ids.
-    return recipients.update().where(func.coalesce(recipients.c.state, "") == str(before)).values(**values)
+    # In a form that no index fits, or SQLite would go through all that are ready instead of looking up the ids; and
+    # that PostgreSQL expects to hold for many, or it would compare each row that is changed with all that are given.
+    is_before = case((recipients.c.state == str(before), true()), else_=false())
+    return recipients.update().where(is_before).values(**values)
 
 
 # --- what a worker does -------------------------------------------------------------------------------------------
