@@ -17,8 +17,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -105,16 +105,6 @@ class _Flight:
         self.settlement: Settlement | None = None
 
 
-class _Sender:
-    """A task that has nothing to send, and waits for the next claim: a new task for each text costs more."""
-
-    __slots__ = ("flight", "woken")
-
-    def __init__(self) -> None:
-        self.flight: _Flight | None = None
-        self.woken = anyio.Event()
-
-
 class Runner:
     """Sends what can be sent of one campaign, until nothing is left, or somebody stops it.
 
@@ -160,7 +150,9 @@ class Runner:
         self._is_held = is_held
         self._worker = 0
         self._flying: dict[int, _Flight] = {}
-        self._idle: list[_Sender] = []
+        self._waiting: deque[_Flight] = deque()  # for a sender, and only until one has woken up
+        self._senders = 0
+        self._launched = anyio.Event()
         self._finished: list[_Flight] = []
         self._signal = anyio.Event()
         self._lease_until = -math.inf
@@ -281,8 +273,8 @@ class Runner:
             self._failing_since = None
             self._lease_until = now + turn.lease_left
             self._report(finished, turn)
-            for claim in turn.claims:
-                self._launch(_Flight(claim), flights)
+            if turn.claims:
+                self._launch(turn.claims, flights)
             await self._consider(turn, limit, now)
         if not self._is_over():
             await self._wait()
@@ -391,31 +383,31 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------------ one text
 
-    def _launch(self, flight: _Flight, flights: TaskGroup) -> None:
-        self._flying[flight.claim.id] = flight
-        if self._idle:
-            sender = self._idle.pop()
-            sender.flight = flight
-            sender.woken.set()
-        else:
-            flights.start_soon(self._send_on, flight)
+    def _launch(self, claims: Sequence[Claim], flights: TaskGroup) -> None:
+        """Give each claim to a sender. Those stay: a new task for each text would cost as much as its call."""
+        for claim in claims:
+            flight = self._flying[claim.id] = _Flight(claim)
+            self._waiting.append(flight)
+        while self._senders < len(self._flying):
+            self._senders += 1
+            flights.start_soon(self._send_on)
+        # One event for all of them: there are about as many claims as senders that wait.
+        self._launched.set()
+        self._launched = anyio.Event()
 
-    async def _send_on(self, flight: _Flight) -> None:
-        """Send one text after another; this ends by being cancelled."""
-        while True:
-            await self._fly(flight)
-            sender = _Sender()
-            self._idle.append(sender)
-            try:
-                await sender.woken.wait()
-            except BaseException as error:
-                if sender.flight is None:
-                    self._idle.remove(sender)
-                else:  # it was given one in the same moment
-                    self._land(sender.flight, verdict_of(error, request_started=False), None)
-                raise
-            assert sender.flight is not None  # noqa: S101  that is what it was woken for
-            flight = sender.flight
+    async def _send_on(self) -> None:
+        """Send one text after another, until everything is cancelled."""
+        try:
+            while True:
+                while self._waiting:
+                    await self._fly(self._waiting.popleft())
+                await self._launched.wait()
+        except BaseException as error:
+            while self._waiting:
+                self._land(self._waiting.popleft(), verdict_of(error, request_started=False), None)
+            raise
+        finally:
+            self._senders -= 1
 
     async def _fly(self, flight: _Flight) -> None:
         claim = flight.claim
