@@ -33,7 +33,7 @@ from .laboratory import (
 
 CONCURRENCY = 40
 TEXTS_PER_KILL = 150
-RESERVE = 300
+RESERVE = 2_000
 """Texts that are left after the last kill, however late it comes on a busy machine."""
 PATIENCE = 120.0
 """Seconds for the last process to finish what is left."""
