@@ -33,7 +33,6 @@ from .laboratory import (
 
 CONCURRENCY = 40
 TEXTS_PER_KILL = 150
-RESERVE = 2_000
 """Texts that are left after the last kill, however late it comes on a busy machine."""
 PATIENCE = 120.0
 """Seconds for the last process to finish what is left."""
@@ -76,6 +75,7 @@ class Experiment:
     recipients: Path
     numbers: frozenset[str]
     chance: random.Random
+    reserve: int
     kills: int = 0
 
     def start(self, *, lease: float = 30.0, join: bool = False) -> Victim:
@@ -91,7 +91,7 @@ class Experiment:
     def let_it_send(self, victim: Victim, left: int) -> None:
         """Wait for a part of what is left of the campaign, so that there is something left after so many kills."""
         sent = self.server.wait(0)
-        share = (len(self.numbers) - RESERVE - sent) // (left + 1)
+        share = (len(self.numbers) - self.reserve - sent) // (left + 1)
         aim = sent + self.chance.randint(1, max(1, 3 * share // 2))
         while self.server.wait(aim) < aim and not victim.has_ended:
             pass
@@ -125,8 +125,9 @@ def write_recipients(path: Path, count: int) -> frozenset[str]:
 
 def prepare(store_url: str, server: CountingServer, folder: Path, kills: int) -> Experiment:
     recipients = folder / "recipients.csv"
-    numbers = write_recipients(recipients, kills * TEXTS_PER_KILL + RESERVE)
-    return Experiment(store_url, server, recipients, numbers, random.Random(kills))
+    reserve = max(300, 10 * kills)  # for the last kill: what is sent until it strikes, after so many that came too late
+    numbers = write_recipients(recipients, kills * TEXTS_PER_KILL + reserve)
+    return Experiment(store_url, server, recipients, numbers, random.Random(kills), reserve)
 
 
 def tell(experiment: Experiment, books: Books, started: float) -> None:
