@@ -164,7 +164,7 @@ class Campaign:
             who: See `Campaign`.
 
         Raises:
-            CampaignNotFoundError: There is none of this name.
+            ConfigurationError: There is none of this name.
             StoreError: The store could not be read.
         """
         record = await Ledger(store).find(id)

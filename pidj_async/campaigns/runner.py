@@ -448,6 +448,7 @@ class Runner:
             if self._settings.check_consent:
                 verdict = await self._consent(claim)
                 if verdict is not None:
+                    feedback, retry_after = verdict.feedback, verdict.retry_after
                     return verdict, None
             started = time.monotonic()
             if started >= self._lease_until:
@@ -489,7 +490,10 @@ class Runner:
             return attrs.evolve(_NO_CONSENT, cause="no-contact", error="there is no contact with this number")
         except PidjError as error:
             verdict = verdict_of(error, request_started=False)
-            return attrs.evolve(verdict, state=RecipientState.READY, cause="consent-unknown", pause=verdict.pause)
+            # Not now, or something broke: later. Whatever else would be the same the next time.
+            later = verdict.pause is not None or verdict.state in {RecipientState.READY, RecipientState.IN_DOUBT}
+            state = RecipientState.READY if later else RecipientState.REJECTED
+            return attrs.evolve(verdict, state=state, cause="consent-unknown")
         return _NO_CONSENT if consent.needed else None
 
     def _heed(self, verdict: Verdict) -> None:

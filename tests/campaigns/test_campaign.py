@@ -174,6 +174,26 @@ async def test_whoever_has_not_consented_is_not_texted(store: Store) -> None:
     assert Counter({"contacts.get_by_phone": 2, "contacts.check_consent": 2}) == Counter(asked.other)
 
 
+async def test_a_consent_that_pidj_refuses_to_tell_is_asked_once(store: Store) -> None:
+    """Asking for ever would help nobody: the recipient is rejected, untexted, and the campaign is done."""
+    post = Post(lambda name, _: 400 if name == "contacts.check_consent" else None)
+    campaign = await campaign_of(store, post, 3, check_consent=True)
+    status = await campaign.run()
+
+    assert ({"rejected": 3}, Counter()) == (counts_of(status.counts), post.texts)
+    assert 3 == post.other.count("contacts.check_consent")
+
+
+async def test_a_consent_that_cannot_be_told_now_is_asked_later(store: Store) -> None:
+    """A 500 and a 429 say nothing of the recipient; the 429's pause is kept."""
+    answers = iter([500, 429])
+    post = Post(lambda name, _: next(answers, None) if name == "contacts.check_consent" else None)
+    campaign = await campaign_of(store, post, 3, check_consent=True)
+    status = await campaign.run()
+
+    assert ({"sent": 3}, once(3)) == (counts_of(status.counts), post.texts)
+
+
 # --- what comes back ----------------------------------------------------------------------------------------------
 
 
