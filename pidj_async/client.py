@@ -28,6 +28,8 @@ from pidj_async.retries import Retry, RetryBudget, RetryPolicy
 from pidj_async.sansio import (
     DEFAULT_BASE_URL,
     Reply,
+    WireRequest,
+    WireResponse,
     basic_authorization,
     build_request,
     check_base_url,
@@ -49,6 +51,7 @@ __all__ = ["Pidj"]
 R = TypeVar("R")
 M = TypeVar("M")
 T = TypeVar("T")
+W = TypeVar("W")
 
 logger = logging.getLogger("pidj_async")
 
@@ -244,7 +247,7 @@ class Pidj(RootCalls):
         """
         progress = Progress() if progress is None else progress
         row = endpoint_of(request)
-        return await self._attempts(row, progress, self._sending(row, request, progress, parse_result))
+        return await self._tries(row, request, progress, self._transport.send, self._read_result)
 
     async def call(self, request: Request[R], *, progress: Progress | None = None) -> Reply[R]:
         """Carry out a request and return the whole reply, unknown fields and headers included.
@@ -258,7 +261,7 @@ class Pidj(RootCalls):
         """
         progress = Progress() if progress is None else progress
         row = endpoint_of(request)
-        reply: Reply[R] = await self._attempts(row, progress, self._sending(row, request, progress, parse_response))
+        reply: Reply[R] = await self._tries(row, request, progress, self._transport.send, self._read_reply)
         return reply if progress.attempts == 1 else attrs.evolve(reply, attempts=progress.attempts)
 
     def stream(self, request: Request[tuple[M, ...]]) -> Stream[M]:
@@ -291,10 +294,9 @@ class Pidj(RootCalls):
             )
             raise ConfigurationError(msg)
         row = streamed(row)
-        wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
         progress = Progress()
 
-        async def begin_once() -> Arriving[M]:
+        async def begin(wire: WireRequest, progress: Progress) -> Arriving[M]:
             reply = await transport.stream(wire, progress)
             reader = ItemReader(
                 row,
@@ -308,34 +310,55 @@ class Pidj(RootCalls):
             logger.debug("%s: HTTP %d, arriving, try %d", row.name, reply.status_code, progress.attempts)
             return arriving
 
-        return Stream(partial(self._attempts, row, progress, begin_once), partial(self._in_time, row, progress))
+        return Stream(
+            partial(self._tries, row, request, progress, begin, _as_it_is), partial(self._in_time, row, progress)
+        )
 
-    def _sending(
-        self, row: Endpoint[Any], request: Request[Any], progress: Progress, parse: Callable[..., T]
-    ) -> Callable[[], Awaitable[T]]:
-        """Return what sends a request once, and reads the reply."""
+    # One coroutine for all of it: each one more is made for every call, and looked through by the garbage collector.
+    async def _tries(
+        self,
+        row: Endpoint[Any],
+        request: Request[Any],
+        progress: Progress,
+        send: Callable[[WireRequest, Progress], Awaitable[W]],
+        read: Callable[[Endpoint[Any], Request[Any], Progress, W], T],
+    ) -> T:
+        """Send a request and read the reply, again as long as the policy says so, within the deadline."""
         wire = build_request(row, request, base_url=self._base_url, headers=self._headers)
-
-        async def send_once() -> T:
-            response = await self._transport.send(wire, progress)
-            now = datetime.now(UTC) if "retry-after" in response.headers else None
-            result = parse(row, response, request=request, secrets=self._secrets, now=now)
-            if logger.isEnabledFor(logging.DEBUG):
-                content = mask_text(response.content)
-                logger.debug("%s: HTTP %d, %s, try %d", row.name, response.status_code, content, progress.attempts)
-            return result
-
-        return send_once
-
-    async def _attempts(self, row: Endpoint[Any], progress: Progress, once: Callable[[], Awaitable[T]]) -> T:
-        """Try something once, and again as long as the policy says so, within the deadline."""
+        acted_on = False
         try:
             with (block := self._deadlines.begin()):
-                return await self._attempts_until(block.deadline, row, progress, once)
+                while True:
+                    self._state.must_be_open(row)
+                    progress.attempts += 1
+                    try:
+                        result = read(row, request, progress, await send(wire, progress))
+                    except PidjError as error:
+                        acted_on = acted_on or outcome_state(error) is OutcomeState.UNKNOWN
+                        await self._wait_or_give_up(row, progress, error, block.deadline, acted_on=acted_on)
+                    else:
+                        self._retry_budget.give_back()
+                        return result
         except BaseException as error:
             _sign(error, row, progress)
             raise
         raise self._out_of_time(row, progress)
+
+    def _read_result(self, row: Endpoint[R], request: Request[R], progress: Progress, response: WireResponse) -> R:
+        now = datetime.now(UTC) if "retry-after" in response.headers else None
+        result = parse_result(row, response, request=request, secrets=self._secrets, now=now)
+        if logger.isEnabledFor(logging.DEBUG):
+            _log(row, response, progress)
+        return result
+
+    def _read_reply(
+        self, row: Endpoint[R], request: Request[R], progress: Progress, response: WireResponse
+    ) -> Reply[R]:
+        now = datetime.now(UTC) if "retry-after" in response.headers else None
+        reply = parse_response(row, response, request=request, secrets=self._secrets, now=now)
+        if logger.isEnabledFor(logging.DEBUG):
+            _log(row, response, progress)
+        return reply
 
     async def _in_time(self, row: Endpoint[Any], progress: Progress, work: Callable[[], Awaitable[T]]) -> T:
         """Carry on with something that has begun, within the deadline."""
@@ -347,38 +370,28 @@ class Pidj(RootCalls):
             raise
         raise self._out_of_time(row, progress)
 
-    async def _attempts_until(
-        self, give_up_at: float, row: Endpoint[Any], progress: Progress, once: Callable[[], Awaitable[T]]
-    ) -> T:
-        acted_on = False
-        while True:
-            if self._state.closed:
-                msg = f"{row.name}: the client is closed; nothing was sent"
-                raise NotSentError(msg)
-            progress.attempts += 1
-            try:
-                result = await once()
-            except PidjError as error:
-                acted_on = acted_on or outcome_state(error) is OutcomeState.UNKNOWN
-                # From here on only what an earlier try may have done counts, until the next one starts.
-                progress.request_started = acted_on
-                wait = self._wait_before_retry(row, progress.attempts, error, give_up_at)
-                if wait is None:
-                    if acted_on and outcome_state(error) is OutcomeState.NOT_SENT and isinstance(error, NotSentError):
-                        msg = f"{error} this time, but an earlier try may have been acted on"
-                        raise OutcomeUnknownError(msg) from error
-                    raise
-                logger.info(
-                    "%s: try %d failed (%s); trying again in %.2f s",
-                    row.name,
-                    progress.attempts,
-                    type(error).__name__,
-                    wait,
-                )
-                await anyio.sleep(wait)
-            else:
-                self._retry_budget.give_back()
-                return result
+    async def _wait_or_give_up(
+        self,
+        row: Endpoint[Any],
+        progress: Progress,
+        error: PidjError,
+        give_up_at: float,
+        *,
+        acted_on: bool,
+    ) -> None:
+        """Wait until it may be tried again, or raise what it has come to."""
+        # From here on only what an earlier try may have done counts, until the next one starts.
+        progress.request_started = acted_on
+        wait = self._wait_before_retry(row, progress.attempts, error, give_up_at)
+        if wait is None:
+            if acted_on and outcome_state(error) is OutcomeState.NOT_SENT and isinstance(error, NotSentError):
+                msg = f"{error} this time, but an earlier try may have been acted on"
+                raise OutcomeUnknownError(msg) from error
+            raise error
+        logger.info(
+            "%s: try %d failed (%s); trying again in %.2f s", row.name, progress.attempts, type(error).__name__, wait
+        )
+        await anyio.sleep(wait)
 
     def _wait_before_retry(self, row: Endpoint[Any], attempt: int, error: PidjError, give_up_at: float) -> float | None:
         backoff = self._retry(row, attempt, error)
@@ -403,6 +416,15 @@ class Pidj(RootCalls):
         return error
 
 
+def _as_it_is(row: Endpoint[Any], request: Request[Any], progress: Progress, reply: T) -> T:  # noqa: ARG001  a reader
+    return reply
+
+
+def _log(row: Endpoint[Any], response: WireResponse, progress: Progress) -> None:
+    content = mask_text(response.content)
+    logger.debug("%s: HTTP %d, %s, try %d", row.name, response.status_code, content, progress.attempts)
+
+
 def _sign(error: BaseException, row: Endpoint[Any], progress: Progress) -> None:
     """Note on an error, or on a cancellation, which call it ended, and how far that had come."""
     if isinstance(error, PidjError):
@@ -418,6 +440,11 @@ class _State:
     """What a client and the ones derived from it share."""
 
     closed: bool = False
+
+    def must_be_open(self, row: Endpoint[Any]) -> None:
+        if self.closed:
+            msg = f"{row.name}: the client is closed; nothing was sent"
+            raise NotSentError(msg)
 
 
 def _check_credential(name: str, value: object) -> None:
