@@ -74,16 +74,16 @@ class _Exchange:
     Attributes:
         begun: Whether a byte of it may have left.
         connection: asyncio's own handle of the connection it is on.
-        size: That of its body, in bytes.
+        content: Its body.
         write_timed_out: Whether that is how it ended.
     """
 
-    __slots__ = ("begun", "connection", "progress", "size", "transport", "write_timed_out")
+    __slots__ = ("begun", "connection", "content", "progress", "transport", "write_timed_out")
 
-    def __init__(self, transport: AiohttpTransport, progress: Progress, size: int) -> None:
+    def __init__(self, transport: AiohttpTransport, progress: Progress, content: bytes) -> None:
         self.transport = transport
         self.progress = progress
-        self.size = size
+        self.content = content
         self.begun = False
         self.connection: asyncio.Transport | None = None
         self.write_timed_out = False
@@ -108,18 +108,47 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     return await handler(request)
 
 
+class _WithBody:
+    """Stands in for a connection while a request's head is written to it, and writes the body in the same piece."""
+
+    __slots__ = ("_connection", "_content")
+
+    def __init__(self, connection: asyncio.Transport, content: bytes) -> None:
+        self._connection = connection
+        self._content = content
+
+    def is_closing(self) -> bool:
+        return self._connection.is_closing()
+
+    def write(self, head: bytes) -> None:
+        self._connection.write(head + self._content)
+
+
 class _Request(aiohttp.ClientRequest):
-    """Marks the moment at which it is written. aiohttp makes CONNECT, for a proxy, of its own class instead."""
+    """Marks the moment at which it is written. aiohttp makes CONNECT, for a proxy, of its own class instead.
+
+    aiohttp knows of a body only if it is a large one: it would make a task of its own to write it.
+    """
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         """Write it."""
         exchange = _exchange.get()
-        exchange.connection = conn.transport
+        exchange.connection = connection = conn.transport
         exchange.transport.check_kept_connection(conn)
-        if exchange.size > _WRITTEN_AT_ONCE:
+        content = exchange.content
+        if len(content) > _WRITTEN_AT_ONCE:
             self._write_bytes, self.write_bytes = self.write_bytes, self._write_bytes_in_time  # type: ignore[method-assign]
+        elif content:
+            self.headers["Content-Length"] = str(len(content))
         exchange.begun = exchange.progress.request_started = True
-        return await super().send(conn)
+        if not content or len(content) > _WRITTEN_AT_ONCE or connection is None:
+            return await super().send(conn)
+        # Nothing waits in here, so nobody else sees it.
+        conn.protocol.transport = _WithBody(connection, content)
+        try:
+            return await super().send(conn)
+        finally:
+            conn.protocol.transport = connection
 
     async def _write_bytes_in_time(self, *arguments: Any, **more: Any) -> None:
         """Write a body. Only what asyncio does not take at once can keep it waiting."""
@@ -260,7 +289,7 @@ class AiohttpTransport:
         address, _ = split_url(request.url)
         origin = self._origins.get(address) or self._new_origin(address)
         await self._slots.take(call=request.endpoint, host=origin.name)
-        exchange = _Exchange(self, progress, len(request.content))
+        exchange = _Exchange(self, progress, request.content)
         response: aiohttp.ClientResponse | None = None
         try:
             response = await self._begin(session, request, origin, exchange)
@@ -285,7 +314,7 @@ class AiohttpTransport:
         address, _ = split_url(request.url)
         origin = self._origins.get(address) or self._new_origin(address)
         await self._slots.take(call=request.endpoint, host=origin.name)
-        exchange = _Exchange(self, progress, len(request.content))
+        exchange = _Exchange(self, progress, request.content)
         try:
             response = await self._begin(session, request, origin, exchange)
         except Exception as error:  # noqa: BLE001  raised as what it means
@@ -327,9 +356,8 @@ class AiohttpTransport:
             raise NotSentError(msg)
         headers = self._headers.get(request.headers) or self._prepare_headers(request.headers)
         url = self._urls.get(request.url) or self._prepare_url(request.url)
-        content: Any = request.content or None
-        if exchange.size > _WRITTEN_AT_ONCE:
-            content = io.BytesIO(request.content)  # aiohttp warns of bytes by the megabyte
+        # aiohttp warns of bytes by the megabyte.
+        content = io.BytesIO(request.content) if len(request.content) > _WRITTEN_AT_ONCE else None
         # What aiohttp would repeat, it asks us about.
         middlewares = None if request.method == "POST" else (_once,)
         _exchange.set(exchange)
@@ -417,8 +445,10 @@ class AiohttpTransport:
         return self._limits.write_timeout
 
     def check_kept_connection(self, connection: Any) -> None:
-        """Refuse a connection that was used before and has something to read: it can only be its end."""
+        """Refuse a connection that was used before and is not at rest. What there is to read can only be its end."""
         protocol = connection.protocol
+        if protocol.writing_paused:
+            raise _StaleConnectionError
         look = self._kept.get(protocol)
         if look is None:
             self._kept[protocol] = watch(connection.transport.get_extra_info("socket"))
