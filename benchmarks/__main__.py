@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--latency", type=_latency, default=0.0, metavar="TIME", help="what the server waits, such as 50ms; calls only"
     )
+    parser.add_argument(
+        "--server-sleeps", action="store_true", help="calls: the server waits as others do; see the README for why not"
+    )
     parser.add_argument("--transport", choices=TRANSPORTS, default=None, help="of ours, for endurance and campaigns")
     parser.add_argument(
         "--scale", type=_numbers, metavar="N,N,...", help="campaigns: of these sizes, and nobody beside them"
@@ -110,6 +113,7 @@ def _calls(given: argparse.Namespace) -> int:
         seconds=given.seconds or usual.seconds,
         rounds=given.rounds or usual.rounds,
         latency=given.latency,
+        server_sleeps=given.server_sleeps,
         only=tuple(name for name in CONTENDERS if name in (given.only or CONTENDERS)),
     )
     if given.require_all and options.measured != options.only:

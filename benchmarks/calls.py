@@ -20,6 +20,7 @@ from benchmarks._host import cores, raise_file_limit
 from benchmarks.contenders import CLIENT_ALONE, CONTENDERS, FLOOR, HTTPX, HTTPX_FITTED, TRANSPORTS, alone, over
 from benchmarks.rivals import AIOHTTP, PACKAGES, missing
 from benchmarks.run import PAIR, TIME_LIMIT, Job, Pair, Run
+from benchmarks.server import ServerJob
 from benchmarks.targets import IDEAL_AT, OWN_CPU, OWN_CPU_AT, PART_OF_IDEAL, RATIO_AT, TARGETS
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Options:
     seconds: float = 2.0
     rounds: int = 3
     latency: float = 0.0
+    server_sleeps: bool = False
     only: tuple[str, ...] = tuple(CONTENDERS)
 
     @property
@@ -73,7 +75,7 @@ class Measured:
     concurrency: int
     round: int
     run: Run
-    server_cpu_seconds: float
+    server_busy_seconds: float
 
     @property
     def rate(self) -> float:
@@ -88,7 +90,7 @@ class Measured:
     @property
     def server_load(self) -> float:
         """The part of the time that the server was busy."""
-        return self.server_cpu_seconds / self.run.seconds
+        return self.server_busy_seconds / self.run.seconds
 
     @property
     def client_load(self) -> float:
@@ -123,7 +125,7 @@ def measure(options: Options) -> Figures:
     raise_file_limit()
     server_core, client_core = cores()
     runs, pairs = [], []
-    with server(server_core, options.latency) as port:
+    with server(ServerJob(latency=options.latency, core=server_core, sleeps=options.server_sleeps)) as port:
         for concurrency in options.concurrency:
             job = Job(
                 contender=PAIR,
@@ -159,13 +161,13 @@ def _measure_one(job: Job, port: int, number: int) -> Measured:
     sends = job.contender != CLIENT_ALONE
     _check(job, before, after, all_requests if sends else 0)
     # The warm-up is the server's work too; its share is taken out.
-    server_cpu = (after["cpu_seconds"] - before["cpu_seconds"]) * run.requests / all_requests
+    server_busy = (after["busy_seconds"] - before["busy_seconds"]) * run.requests / all_requests
     return Measured(
         contender=job.contender,
         concurrency=job.concurrency,
         round=number,
         run=run,
-        server_cpu_seconds=server_cpu if sends else 0.0,
+        server_busy_seconds=server_busy if sends else 0.0,
     )
 
 
@@ -181,10 +183,10 @@ def _check(job: Job, before: dict[str, Any], after: dict[str, Any], claimed: int
 
 
 @contextmanager
-def server(core: int | None, latency: float = 0.0, people: int = 0) -> Generator[int, None, None]:
+def server(job: ServerJob) -> Generator[int, None, None]:
     """Run the server in a process of its own, and yield its port."""
     with subprocess.Popen(  # noqa: S603  as above
-        [sys.executable, "-m", "benchmarks.server", str(latency), str(people), *([] if core is None else [str(core)])],
+        [sys.executable, "-m", "benchmarks.server", json.dumps(attrs.asdict(job))],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

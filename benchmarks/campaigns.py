@@ -26,6 +26,7 @@ from benchmarks.calls import WrongRequestsError, counts_of, server
 from benchmarks.campaigns_run import CAMPAIGN, Campaigned, CampaignJob
 from benchmarks.contenders import HTTPX, SEND_MANY
 from benchmarks.rivals import AIOHTTP, PACKAGES, TWILIO, missing
+from benchmarks.server import ServerJob
 
 if TYPE_CHECKING:
     from pidj_async.transports import TransportName
@@ -88,7 +89,7 @@ class CampaignRun:
     recipients: int
     round: int
     run: Campaigned
-    server_cpu_seconds: float
+    server_busy_seconds: float
 
     @property
     def rate(self) -> float:
@@ -103,7 +104,7 @@ class CampaignRun:
     @property
     def server_load(self) -> float:
         """The part of the time that the server was busy."""
-        return self.server_cpu_seconds / self.run.seconds
+        return self.server_busy_seconds / self.run.seconds
 
 
 @attrs.frozen(kw_only=True)
@@ -170,7 +171,8 @@ def _job(options: CampaignOptions, contender: str, concurrency: int, recipients:
 def _measure_one(job: CampaignJob, number: int, ledgers: _Ledgers) -> CampaignRun:
     server_core, client_core = cores()
     with (
-        server(server_core, people=job.recipients + job.warm_up) as port,
+        # The disk's work, and PostgreSQL's, needs room beside it.
+        server(ServerJob(people=job.recipients + job.warm_up, core=server_core, sleeps=True)) as port,
         ledgers.new() as store,
     ):
         job = attrs.evolve(job, base_url=f"http://127.0.0.1:{port}/api/2020", store=store, core=client_core)
@@ -189,7 +191,7 @@ def _measure_one(job: CampaignJob, number: int, ledgers: _Ledgers) -> CampaignRu
         round=number,
         run=run,
         # The warm-up is the server's work too; its share is taken out.
-        server_cpu_seconds=(after["cpu_seconds"] - before["cpu_seconds"]) * run.requests / claimed,
+        server_busy_seconds=(after["busy_seconds"] - before["busy_seconds"]) * run.requests / claimed,
     )
 
 

@@ -211,11 +211,12 @@ async def _client_alone(base_url: str, concurrency: int) -> AsyncGenerator[Drive
         yield crew(send, concurrency)
 
 
-class _BareConnection(asyncio.Protocol):
+class _BareConnection(asyncio.BufferedProtocol):
     """One request at a time over one connection, and no more HTTP than it takes to find the reply's end."""
 
-    def __init__(self) -> None:
-        self._buffer = b""
+    def __init__(self, buffer: memoryview) -> None:
+        self._buffer = buffer  # all have the same: what was read is taken out at once
+        self._received = b""
         self._reply: asyncio.Future[bytes] | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -228,15 +229,18 @@ class _BareConnection(asyncio.Protocol):
         self._transport.write(request)
         return self._reply
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, found, body = self._buffer.partition(b"\r\n\r\n")
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._received += self._buffer[:nbytes]
+        head, found, body = self._received.partition(b"\r\n\r\n")
         if not found:
             return
         _, _, after = head.partition(b"Content-Length: ")
         if len(body) < int(after.partition(b"\r\n")[0]):
             return
-        self._buffer = b""
+        self._received = b""
         if self._reply is not None and not self._reply.done():
             if head.startswith(b"HTTP/1.1 200 "):
                 self._reply.set_result(body)
@@ -257,10 +261,13 @@ async def _floor(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]
     parts = urlsplit(base_url)
     loop = asyncio.get_running_loop()
     idle: deque[_BareConnection] = deque()
+    buffer = memoryview(bytearray(64 * 1024))
     requests = {number: _bare_request(parts.netloc, number) for number in NUMBERS}
     async with AsyncExitStack() as stack:
         for _ in range(concurrency):
-            _, connection = await loop.create_connection(_BareConnection, parts.hostname or "", parts.port or 80)
+            _, connection = await loop.create_connection(
+                partial(_BareConnection, buffer), parts.hostname or "", parts.port or 80
+            )
             stack.callback(connection.close)
             idle.append(connection)
 

@@ -19,6 +19,7 @@ from benchmarks._child import perform, say
 from benchmarks._host import cores, memory, pin, raise_file_limit
 from benchmarks.calls import server
 from benchmarks.contenders import CONTENDERS, over
+from benchmarks.server import ServerJob
 from benchmarks.texts import Dose
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def measure_endurance(job: EnduranceJob) -> Endured:
     raise_file_limit()
     server_core, client_core = cores()
     say(f"{job.requests:,} requests over {job.transport}")
-    with server(server_core) as port:
+    with server(ServerJob(core=server_core)) as port:
         job = attrs.evolve(job, base_url=f"http://127.0.0.1:{port}/api/2020", core=client_core)
         done = perform("benchmarks.endurance", job, limit=60 + job.requests / _SLOWEST)
     say("")

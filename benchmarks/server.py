@@ -2,7 +2,10 @@
 
 It reads requests by ``Content-Length``, checks that each is a text that was meant to be sent, and writes a reply that
 was prepared once: at once, or after a while. ``GET /counts`` tells how many requests were right and how many were not,
-how many texts went to somebody who had got one already, where nobody should, and what CPU it has used.
+how many texts went to somebody who had got one already, where nobody should, and for how long it was busy.
+
+Where it has a core to itself it never sleeps. To send to a process that sleeps is to wake it, and on one machine that
+takes the sender's CPU: the slower a client, the oftener it would pay for what no client of a distant server pays.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
+import selectors
 import sys
 import time
 from collections import deque
@@ -26,9 +31,52 @@ from benchmarks.texts import NUMBERS, index_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["Counts", "serve"]
+__all__ = ["Counts", "NeverAsleep", "ServerJob", "serve"]
 
 _BACKLOG: Final = 4_096
+
+
+@attrs.frozen(kw_only=True)
+class ServerJob:
+    """How to serve.
+
+    Attributes:
+        latency: After how many seconds each reply is written.
+        people: How many there are who are to be texted once; 0 for the usual ones, who may be texted again and again.
+        core: The core to run on.
+        sleeps: Whether it waits for requests as every server does. Otherwise it looks for them without end, if it has a
+            core to do so on.
+    """
+
+    latency: float = 0.0
+    people: int = 0
+    core: int | None = None
+    sleeps: bool = False
+
+
+class NeverAsleep(selectors.DefaultSelector):
+    """Looks again and again where others would wait.
+
+    Attributes:
+        idle: For how many seconds it did so in vain.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """See `selectors.BaseSelector.select`."""
+        found = super().select(0)
+        if found:
+            return found
+        began = now = time.perf_counter()
+        until = math.inf if timeout is None else began + timeout
+        while not found and now < until:
+            found = super().select(0)
+            now = time.perf_counter()
+        self.idle += now - began
+        return found
 
 
 class _Route:
@@ -123,8 +171,15 @@ class _EverybodyOnce:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, counts: Counts, audience: _Everybody | _EverybodyOnce, later: _Later | None) -> None:
+    def __init__(
+        self,
+        counts: Counts,
+        audience: _Everybody | _EverybodyOnce,
+        later: _Later | None,
+        busy_seconds: Callable[[], float],
+    ) -> None:
         self._counts = counts
+        self._busy_seconds = busy_seconds
         self._audience = audience
         self._later = later
         self._buffer = b""
@@ -151,7 +206,7 @@ class _Connection(asyncio.Protocol):
     def _answer(self, head: bytes, names: bytes, body: bytes) -> None:
         assert self._transport is not None
         if head.startswith(b"GET /counts "):
-            counts = json.dumps(attrs.asdict(self._counts) | {"cpu_seconds": time.process_time()}).encode()
+            counts = json.dumps(attrs.asdict(self._counts) | {"busy_seconds": self._busy_seconds()}).encode()
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(counts), counts))
             return
         route = _ROUTES.get(head.partition(b"\r\n")[0])
@@ -164,18 +219,23 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def serve(counts: Counts, latency: float = 0.0, people: int = 0) -> AsyncGenerator[int, None]:
+async def serve(
+    counts: Counts, latency: float = 0.0, people: int = 0, busy_seconds: Callable[[], float] = time.process_time
+) -> AsyncGenerator[int, None]:
     """Serve on a free port of the loopback, and yield the port.
 
     Args:
         counts: What to count in.
-        latency: After how many seconds each reply is written.
-        people: How many there are who are to be texted once; 0 for the usual ones, who may be texted again and again.
+        latency: See `ServerJob`.
+        people: See `ServerJob`.
+        busy_seconds: How to know for how long this process has been busy.
     """
     loop = asyncio.get_running_loop()
     later = _Later(latency) if latency else None
     audience = _EverybodyOnce(counts, people) if people else _Everybody(counts)
-    server = await loop.create_server(lambda: _Connection(counts, audience, later), "127.0.0.1", 0, backlog=_BACKLOG)
+    server = await loop.create_server(
+        lambda: _Connection(counts, audience, later, busy_seconds), "127.0.0.1", 0, backlog=_BACKLOG
+    )
     try:
         port: int = server.sockets[0].getsockname()[1]
         yield port
@@ -183,14 +243,23 @@ async def serve(counts: Counts, latency: float = 0.0, people: int = 0) -> AsyncG
         server.close()
 
 
-async def _serve_until_input_ends(latency: float, people: int) -> None:
-    async with serve(Counts(), latency, people) as port:
+async def _serve_until_input_ends(job: ServerJob, busy_seconds: Callable[[], float]) -> None:
+    async with serve(Counts(), job.latency, job.people, busy_seconds) as port:
         print(port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
-if __name__ == "__main__":
+def _main(job: ServerJob) -> None:
     raise_file_limit()
-    pin(int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    pin(job.core)
     gc.freeze()
-    asyncio.run(_serve_until_input_ends(float(sys.argv[1]), int(sys.argv[2])))
+    if job.sleeps or job.core is None:
+        asyncio.run(_serve_until_input_ends(job, time.process_time))
+        return
+    selector = NeverAsleep()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(_serve_until_input_ends(job, lambda: time.process_time() - selector.idle))
+
+
+if __name__ == "__main__":
+    _main(ServerJob(**json.loads(sys.argv[1])))

@@ -136,7 +136,7 @@ def figures(concurrency: int = 100) -> Figures:
             concurrency=concurrency,
             round=0,
             run=Run(requests=rate, warm_up=0, seconds=1.0, cpu_seconds=0.5),
-            server_cpu_seconds=0.95 if contender == FLOOR else 0.25,
+            server_busy_seconds=0.95 if contender == FLOOR else 0.25,
         )
         for contender, rate in rates.items()
     )

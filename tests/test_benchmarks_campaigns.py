@@ -87,7 +87,7 @@ def run(contender: str, rate: float, **changes: Any) -> CampaignRun:
         memory=90_000_000,
     )
     made = CampaignRun(
-        contender=contender, concurrency=100, recipients=100_000, round=0, run=done, server_cpu_seconds=0.4
+        contender=contender, concurrency=100, recipients=100_000, round=0, run=done, server_busy_seconds=0.4
     )
     return attrs.evolve(made, **changes)
 
@@ -162,7 +162,7 @@ def test_the_command_compares_sizes_on_postgresql(postgresql: str, capsys: pytes
 
 def test_a_text_too_many_voids_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the server has got other texts than were claimed, there are no figures."""
-    monkeypatch.setattr(campaigns, "counts_of", lambda _: {"right": 220, "wrong": 0, "twice": 1, "cpu_seconds": 0.1})
+    monkeypatch.setattr(campaigns, "counts_of", lambda _: {"right": 220, "wrong": 0, "twice": 1, "busy_seconds": 0.1})
     monkeypatch.setattr(campaigns, "CONTENDERS", (SEND_MANY,))
     with pytest.raises(WrongRequestsError, match="the server got 220, 0 wrong ones and 1 again"):
         measure_campaigns(CampaignOptions(concurrency=(3,), recipients=20, rounds=1))
