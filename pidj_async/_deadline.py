@@ -41,13 +41,15 @@ class Deadlines:
     def begin(self) -> _Block | anyio.CancelScope:
         """Make a block, to be entered at once. Its ``deadline`` is by ``anyio.current_time()``."""
         try:
-            loop = asyncio.get_running_loop()
+            task = asyncio.current_task()
         except RuntimeError:  # trio
             return anyio.move_on_after(self.seconds)
+        assert task is not None  # noqa: S101  only a task can await a call
+        loop = task.get_loop()
         if loop is not self._loop:
             # What ran in another event loop ended with it.
             self._loop, self._timer, self._running = loop, None, {}
-        return _Block(self, math.inf if self.seconds is None else loop.time() + self.seconds)
+        return _Block(self, task, math.inf if self.seconds is None else loop.time() + self.seconds)
 
     def add(self, block: _Block) -> None:
         """Watch over a block; for blocks."""
@@ -77,25 +79,20 @@ class _Block:
 
     __slots__ = ("_before", "_deadlines", "_expired", "_task", "deadline")
 
-    def __init__(self, deadlines: Deadlines, deadline: float) -> None:
+    def __init__(self, deadlines: Deadlines, task: asyncio.Task[Any], deadline: float) -> None:
         self.deadline = deadline
         self._deadlines = deadlines
+        self._task = task
         self._expired = False
-        self._task: asyncio.Task[object] | None = None
-        self._before = 0
+        self._before = task.cancelling()
 
     def __enter__(self) -> None:
         if self.deadline != math.inf:
-            self._task = task = asyncio.current_task()
-            assert task is not None  # noqa: S101  only a task can await a call
-            self._before = task.cancelling()
             self._deadlines.add(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        if self._task is None:
-            return False
         self._deadlines.remove(self)
         if not self._expired:
             return False
@@ -105,8 +102,7 @@ class _Block:
     def expire(self) -> None:
         """End it; for `Deadlines`."""
         self._expired = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
 
 def within(seconds: float | None, work: Coroutine[Any, Any, R]) -> Awaitable[R | None]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from pidj_async._background import Background
+from pidj_async._signal import Signal, signals
 from pidj_async.endpoints import endpoint_of
 from pidj_async.errors import InvalidRequestError, NotSentError, OutcomeUnknownError, PidjError
 from pidj_async.outcomes import Outcome, OutcomeState, outcome_state
@@ -164,32 +165,35 @@ class _HandOver:
 
     def __init__(self, undelivered: list[Outcome]) -> None:
         self._undelivered = undelivered
-        self._ready: deque[tuple[Outcome, anyio.Event | None]] = deque()
-        self._awaited: anyio.Event | None = None
+        self._new_signal = signals()
+        self._ready: deque[tuple[Outcome, Signal | None]] = deque()
+        self._awaited: Signal | None = None
         self._over = False
         self._left = False
 
-    async def put(self, outcome: Outcome) -> None:
-        """Hand an outcome over, and wait until it was taken; if nobody is left to take it, it is undelivered."""
+    def put(self, outcome: Outcome) -> Signal | None:
+        """Hand an outcome over; if nobody is left to take it, it is undelivered.
+
+        Returns:
+            What tells that it was taken, unless it may be taken for granted.
+        """
         if self._left:
             self._undelivered.append(outcome)
-        elif self._awaited is not None:
-            # Somebody waits for this very one.
-            self._ready.append((outcome, None))
-            self._wake()
-        else:
-            taken = anyio.Event()
-            self._ready.append((outcome, taken))
-            await taken.wait()
+            return None
+        # If somebody waits, it is for this very one.
+        taken = None if self._awaited is not None else self._new_signal()
+        self._ready.append((outcome, taken))
+        self._wake()
+        return taken
 
     async def take(self) -> Outcome | None:
         """Wait for an outcome; ``None`` if there will be no more."""
         while not self._ready:
             if self._over:
                 return None
-            self._awaited = awaited = anyio.Event()
+            self._awaited = awaited = self._new_signal()
             try:
-                await awaited.wait()
+                await awaited
             finally:
                 self._awaited = None
         outcome, taken = self._ready.popleft()
@@ -251,15 +255,15 @@ class _Crew:
         group.start_soon(self._worker, group)
 
     async def _worker(self, group: anyio.abc.TaskGroup) -> None:
-        while (taken := await self._take()) is not None:
+        while (taken := await self._take() if self._is_async else self._next_of(self._source)) is not None:
             # One more worker for each request found, up to the limit: ten texts do not start a thousand tasks.
             if self._workers < self._concurrency:
                 self._hire(group)
-            await self._deliver(*taken)
+            waits_for = self.hand_over.put(await self._outcome_of(*taken))
+            if waits_for is not None:
+                await waits_for
 
     async def _take(self) -> tuple[int, SendText | Mapping[str, Any]] | None:
-        if not self._is_async:
-            return self._next_of(self._source)
         async with self._source_lock:
             if self._exhausted:
                 return None
@@ -295,16 +299,8 @@ class _Crew:
         self._taken += 1
         return index, item
 
-    async def _deliver(self, index: int, item: SendText | Mapping[str, Any]) -> None:
+    async def _outcome_of(self, index: int, item: SendText | Mapping[str, Any]) -> Outcome:
         progress = Progress()
-        try:
-            outcome = await self._outcome_of(index, item, progress)
-        except anyio.get_cancelled_exc_class():
-            self._undelivered.append(_cancelled(index, item, progress))
-            raise
-        await self.hand_over.put(outcome)
-
-    async def _outcome_of(self, index: int, item: SendText | Mapping[str, Any], progress: Progress) -> Outcome:
         try:
             request = item if isinstance(item, SendText) else _request_of(item)
             if self._paced is not None:
@@ -315,6 +311,9 @@ class _Crew:
             return Outcome(index=index, request=item, state=outcome_state(error), error=error)
         except Exception as error:  # noqa: BLE001  a transport of the caller's may raise anything
             return _surprised(index, item, progress, error)
+        except anyio.get_cancelled_exc_class():
+            self._undelivered.append(_cancelled(index, item, progress))
+            raise
         return Outcome(index=index, request=item, state=OutcomeState.ACCEPTED, result=result)
 
     async def _close_source(self) -> None:

@@ -20,7 +20,8 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from pidj_async.errors import ConfigurationError, NotSentError
 from pidj_async.transports.addresses import proxy_for, split_url
@@ -56,9 +57,10 @@ class AutoTransport:
         """Which one it took: ``"fast"``, ``"aiohttp"`` or ``"httpx"``; ``"auto"`` until the first request."""
         return self._taken_name
 
-    async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
+    # Not a coroutine of its own: one more for every call would be for nothing.
+    def send(self, request: WireRequest, progress: Progress) -> Coroutine[Any, Any, WireResponse]:
         """See `Transport.send`."""
-        return await self._carrier(request).send(request, progress)
+        return self._carrier(request).send(request, progress)
 
     async def stream(self, request: WireRequest, progress: Progress, *, max_bytes: int | None = None) -> ReplyStream:
         """See `StreamingTransport.stream`."""
