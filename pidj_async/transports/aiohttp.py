@@ -275,7 +275,7 @@ class AiohttpTransport:
         self._origins: dict[str, _Origin] = {}
         self._headers: dict[Headers, CIMultiDict[str]] = {}
         self._urls: dict[str, URL] = {}
-        self._kept: weakref.WeakKeyDictionary[object, Callable[[], bool]] = weakref.WeakKeyDictionary()
+        self._kept: weakref.WeakKeyDictionary[object, Callable[[], object]] = weakref.WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self.is_closed = False
@@ -288,7 +288,8 @@ class AiohttpTransport:
         session = self._session_here()
         address, _ = split_url(request.url)
         origin = self._origins.get(address) or self._new_origin(address)
-        await self._slots.take(call=request.endpoint, host=origin.name)
+        if not self._slots.take_at_once():
+            await self._slots.take(call=request.endpoint, host=origin.name)
         exchange = _Exchange(self, progress, request.content)
         response: aiohttp.ClientResponse | None = None
         try:

@@ -49,6 +49,8 @@ class BodyReader:
             what it finds.
     """
 
+    __slots__ = ("_begun", "_chunks", "_inflate", "_limit", "_size", "_status_code")
+
     def __init__(self, *, status_code: int, encoding: str, declared: str, limit: int | None) -> None:
         self._status_code = status_code
         self._limit = sys.maxsize if limit is None else limit
@@ -56,14 +58,8 @@ class BodyReader:
         self._size = 0
         self._inflate: zlib._Decompress | None = None
         self._begun = False
-        encoding = encoding.strip().lower()
-        if encoding in {"gzip", "x-gzip"}:
-            self._inflate = zlib.decompressobj(_GZIP)
-        elif encoding == "deflate":
-            self._inflate = zlib.decompressobj()
-        elif encoding not in {"", "identity"}:
-            msg = f"it is encoded as {shorten(encoding, 20)}, which was not asked for"
-            raise self._error(msg)
+        if encoding:
+            self._inflate = self._decompressor(encoding.strip().lower())
         if self._inflate is None and declared.isdecimal() and int(declared[:20]) > self._limit:
             raise too_large(self._status_code, self._limit)
 
@@ -90,6 +86,16 @@ class BodyReader:
             msg = "its compressed body is cut off"
             raise self._error(msg)
         return b"".join(self._chunks)
+
+    def _decompressor(self, encoding: str) -> zlib._Decompress | None:
+        if encoding in {"gzip", "x-gzip"}:
+            return zlib.decompressobj(_GZIP)
+        if encoding == "deflate":
+            return zlib.decompressobj()
+        if encoding in {"", "identity"}:
+            return None
+        msg = f"it is encoded as {shorten(encoding, 20)}, which was not asked for"
+        raise self._error(msg)
 
     def _decompressed(self, chunk: bytes) -> Iterator[bytes]:
         assert self._inflate is not None  # noqa: S101  its callers have looked

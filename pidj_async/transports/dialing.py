@@ -10,6 +10,7 @@ import socket
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
 __all__ = ["dial", "is_readable", "read_buffer", "watch"]
@@ -96,21 +97,24 @@ async def _resolve(host: str, port: int) -> list[_Address]:
     return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
 
 
-def watch(sock: socket.socket) -> Callable[[], bool]:
-    """Make a function that says whether there is something to read from an open socket, the end included."""
+def watch(sock: socket.socket) -> Callable[[], object]:
+    """Make a function that says whether there is something to read from an open socket, the end included.
+
+    What it returns is true or not; it is not a bool, because that would take another call for every request.
+    """
     number = sock.fileno()
     if number < 0:
         return lambda: True
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(number, select.POLLIN)
-        return lambda: bool(poll.poll(0))
+        return partial(poll.poll, 0)
     # Windows: select takes any number there.
-    return lambda: bool(select.select([number], [], [], 0)[0])
+    return lambda: select.select([number], [], [], 0)[0]
 
 
 def is_readable(sock: socket.socket) -> bool:
     """Whether there is something to read, the end of the connection included. A closed socket counts as that."""
     with contextlib.suppress(ValueError):
-        return watch(sock)()
+        return bool(watch(sock)())
     return True

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FastTransport"]
 
-_PREPARED_HEADERS = 64  # a client has two sets of headers; more clients may share a transport
+_PREPARED = 64  # heads of requests: a client has 24 paths, and those with an id in them pass by
 _CLOSE_AT_ONCE = 8  # how many stale connections one request may clean up after
 
 
@@ -60,7 +60,6 @@ class _Origin:
         self.name = parts.netloc
         self.ssl_context = ssl_context
         self.idle: deque[Connection] = deque()
-        self.prepared: dict[Headers, str] = {}
 
 
 class FastTransport:
@@ -118,6 +117,7 @@ class FastTransport:
         self._slots = Slots(max_connections, patience=pool_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._origins: dict[str, _Origin] = {}
+        self._prepared: dict[tuple[str, str, Headers], tuple[_Origin, bytes]] = {}
         self._open: set[Connection] = set()
         self._closed = False
 
@@ -127,7 +127,8 @@ class FastTransport:
     async def send(self, request: WireRequest, progress: Progress) -> WireResponse:
         """See `Transport.send`."""
         loop, origin, data = self._prepare(request)
-        await self._slots.take(call=request.endpoint, host=origin.name)
+        if not self._slots.take_at_once():
+            await self._slots.take(call=request.endpoint, host=origin.name)
         try:
             connection = self._idle_connection(origin, loop.time()) or await self._new_connection(loop, request, origin)
             try:
@@ -202,10 +203,23 @@ class FastTransport:
     # -------------------------------------------------------------------------------------------------- one request
 
     def _prepare(self, request: WireRequest) -> tuple[asyncio.AbstractEventLoop, _Origin, bytes]:
+        """Find out where a request goes, and write it down as it goes out."""
         loop = self._loop_here()
-        address, target = split_url(request.url)
-        origin = self._origins.get(address) or self._new_origin(address)
-        return loop, origin, _write(request, origin, target)
+        key = request.method, request.url, request.headers
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            address, target = split_url(request.url)
+            origin = self._origins.get(address) or self._new_origin(address)
+            prepared = origin, _head_of(request, origin, target)
+            if len(self._prepared) >= _PREPARED:
+                self._prepared.clear()
+            self._prepared[key] = prepared
+        origin, head = prepared
+        content = request.content
+        # A POST or PUT without a body says so: some servers wait for one otherwise (RFC 9110, section 8.6).
+        if content or request.method in {"POST", "PUT"}:
+            return loop, origin, b"%bContent-Length: %d\r\n\r\n%b" % (head, len(content), content)
+        return loop, origin, head + b"\r\n"
 
     # ---------------------------------------------------------------------------------------------------- the stack
 
@@ -266,6 +280,7 @@ class FastTransport:
             # What was left open on a loop that has ended cannot be used, nor closed, on another.
             self._loop = loop
             self._origins.clear()
+            self._prepared.clear()
             self._open.clear()
         return loop
 
@@ -296,17 +311,18 @@ async def _connect(
     connection.opened(secure)
 
 
-def _write(request: WireRequest, origin: _Origin, target: str) -> bytes:
-    """The whole request, as it goes out."""
-    headers = origin.prepared.get(request.headers) or _prepare_headers(origin, request.headers)
+def _head_of(request: WireRequest, origin: _Origin, target: str) -> bytes:
+    """What is the same for all requests of this kind: the request line and the headers, but for the body's length."""
     if not target.isprintable() or " " in target or not target.isascii():
         msg = f"{request.endpoint}: the URL must be encoded"
         raise ConfigurationError(msg)
-    content = request.content
-    # A POST or PUT without a body says so: some servers wait for one otherwise (RFC 9110, section 8.6).
-    if content or request.method in {"POST", "PUT"}:
-        headers = f"{headers}Content-Length: {len(content)}\r\n"
-    return f"{request.method} {target} HTTP/1.1\r\n{headers}\r\n".encode("latin-1") + content
+    lines = [f"{request.method} {target} HTTP/1.1"]
+    for name, value in (("Host", origin.name), *request.headers, ("Accept-Encoding", ACCEPT_ENCODING)):
+        if not _HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
+            msg = f"a header cannot be written: {name!r}"
+            raise ConfigurationError(msg)
+        lines.append(f"{name}: {value}")
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
 def _meaning(error: Exception, request: WireRequest, origin: _Origin) -> PidjError:
@@ -317,16 +333,3 @@ def _meaning(error: Exception, request: WireRequest, origin: _Origin) -> PidjErr
         return badly_framed(error.status_code, call=request.endpoint)
     kind = error.kind if isinstance(error, LostReplyError) else type(error).__name__
     return outcome_unknown(kind, call=request.endpoint, host=origin.name)
-
-
-def _prepare_headers(origin: _Origin, headers: Headers) -> str:
-    """The lines that are the same for all requests with these headers."""
-    lines = [("Host", origin.name), *headers, ("Accept-Encoding", ACCEPT_ENCODING)]
-    for name, value in lines:
-        if not _HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
-            msg = f"a header cannot be written: {name!r}"
-            raise ConfigurationError(msg)
-    prepared = "".join(f"{name}: {value}\r\n" for name, value in lines)
-    if len(origin.prepared) < _PREPARED_HEADERS:
-        origin.prepared[headers] = prepared
-    return prepared

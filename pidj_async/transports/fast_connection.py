@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -135,7 +136,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = read_buffer(loop)
         self._on_close = on_close
         self._transport: asyncio.Transport | None = None
-        self._has_something: Callable[[], bool] = lambda: True
+        self._has_something: Callable[[], object] = lambda: True
         self._parser = httptools.HttpResponseParser(self)
         self._shortest_wait = min(limits.read_timeout, limits.write_timeout)
         self._timer: asyncio.TimerHandle | None = None
@@ -180,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_usable(self) -> bool:
         """Whether a request may go out: nothing has come, or ended, since the last reply."""
-        if not self._usable or self.transport.is_closing():
+        if not self._usable or self._transport is None or self._transport.is_closing():
             return False
         # What the event loop has not got round to telling, the operating system knows.
         return not self._has_something()
@@ -312,7 +313,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. What follows a body is none."""
         if not self._status_code and not self._complete:
-            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+            self._headers[_name_of(name)] = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
         """Make ready for the body; a `ResponseError` that comes of it is kept for later."""
@@ -424,6 +425,11 @@ class Connection(asyncio.BufferedProtocol):
         # Never later than the shortest wait from now: a request that begins meanwhile may be the one to wait so long.
         wake = min(self._quiet_since + limit, now + self._shortest_wait)
         self._timer = self._loop.call_at(wake, self._look_at_the_clock)
+
+
+@lru_cache(maxsize=256)  # servers send the same few names again and again
+def _name_of(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 def _is_delimited(headers: dict[str, str]) -> bool:

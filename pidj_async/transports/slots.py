@@ -22,6 +22,14 @@ class Slots:
         self._patience = patience
         self.release = self._free.release  # not one call more than it takes: this is done for every request
 
+    def take_at_once(self) -> bool:
+        """Take one if one is free. Whoever gets ``False`` calls `take`, and would have had to wait anyhow."""
+        try:
+            self._free.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
+
     async def take(self, *, call: str, host: str) -> None:
         """Take one; whoever took it calls `release`.
 
@@ -32,14 +40,13 @@ class Slots:
         Raises:
             NotSentError: None became free in time.
         """
-        try:
-            self._free.acquire_nowait()
-        except anyio.WouldBlock:
-            with anyio.move_on_after(self._patience):
-                await self._free.acquire()
-                return
-            msg = (
-                f"{call}: no connection to {host} became free within {self._patience:g} s; nothing was sent (lower the "
-                f"concurrency, or raise the transport's max_connections or pool_timeout)"
-            )
-            raise NotSentError(msg) from None
+        if self.take_at_once():
+            return
+        with anyio.move_on_after(self._patience):
+            await self._free.acquire()
+            return
+        msg = (
+            f"{call}: no connection to {host} became free within {self._patience:g} s; nothing was sent (lower the "
+            f"concurrency, or raise the transport's max_connections or pool_timeout)"
+        )
+        raise NotSentError(msg)
