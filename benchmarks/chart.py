@@ -10,12 +10,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from benchmarks.calls import Figures, Medians, Options
-from benchmarks.contenders import CLIENT_ALONE, FLOOR, SEND_MANY, TRANSPORTS, alone, over
+from benchmarks.contenders import CLIENT_ALONE, FLOOR, FLOOR_BUFFERED, SEND_MANY, TRANSPORTS, alone, over
 
 __all__ = ["draw"]
 
 _OURS: Final = {*map(over, TRANSPORTS), SEND_MANY}
 _BELOW: Final = {*map(alone, TRANSPORTS), CLIENT_ALONE}  # parts of ours: they stand in the table
+_FLOORS: Final = {FLOOR: "black", FLOOR_BUFFERED: "gray"}
 _MARKERS: Final = "os^Dv<>Ph*"
 
 
@@ -37,8 +38,8 @@ def draw(options: Options, figures: Figures, file: Path) -> None:
         style = {"color": f"C{place}", "marker": _MARKERS[place % len(_MARKERS)], "markersize": 5, "linewidth": 1.0}
         if contender in _OURS:
             style["linewidth"] = 2.5
-        elif contender == FLOOR:
-            style |= {"color": "black", "linestyle": ":"}
+        elif contender in _FLOORS:
+            style |= {"color": _FLOORS[contender], "linestyle": ":"}
         else:
             style["linestyle"] = "--"
         _line(rates, options, contender, style, medians.rate)

@@ -30,6 +30,7 @@ __all__ = [
     "CLIENT_ALONE",
     "CONTENDERS",
     "FLOOR",
+    "FLOOR_BUFFERED",
     "HTTPX",
     "HTTPX_FITTED",
     "SEND_MANY",
@@ -51,6 +52,7 @@ SEND_MANY: Final = "Pidj.messages.send_many"
 HTTPX: Final = "httpx.AsyncClient"
 HTTPX_FITTED: Final = "httpx.AsyncClient, fitted limits"
 FLOOR: Final = "bare asyncio"
+FLOOR_BUFFERED: Final = "bare asyncio, one buffer"
 CLIENT_ALONE: Final = "Pidj without I/O"
 
 
@@ -211,11 +213,10 @@ async def _client_alone(base_url: str, concurrency: int) -> AsyncGenerator[Drive
         yield crew(send, concurrency)
 
 
-class _BareConnection(asyncio.BufferedProtocol):
+class _Bare(asyncio.BaseProtocol):
     """One request at a time over one connection, and no more HTTP than it takes to find the reply's end."""
 
-    def __init__(self, buffer: memoryview) -> None:
-        self._buffer = buffer  # all have the same: what was read is taken out at once
+    def __init__(self) -> None:
         self._received = b""
         self._reply: asyncio.Future[bytes] | None = None
         self._transport: asyncio.Transport | None = None
@@ -229,11 +230,8 @@ class _BareConnection(asyncio.BufferedProtocol):
         self._transport.write(request)
         return self._reply
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._received += self._buffer[:nbytes]
+    def take(self, data: bytes | memoryview) -> None:
+        self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
         if not found:
             return
@@ -256,18 +254,36 @@ class _BareConnection(asyncio.BufferedProtocol):
             self._transport.close()
 
 
+class _BareProtocol(_Bare, asyncio.Protocol):
+    """As one writes it by hand: asyncio hands over what it has read."""
+
+    def data_received(self, data: bytes) -> None:
+        self.take(data)
+
+
+class _BareBuffered(_Bare, asyncio.BufferedProtocol):
+    """As one writes it who knows that asyncio asks for 256 KB of memory before each read, unless it is given some."""
+
+    _buffer = memoryview(bytearray(64 * 1024))  # for all: what was read is taken out before the next read
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.take(self._buffer[:nbytes])
+
+
 @asynccontextmanager
-async def _floor(base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
+async def _bare(
+    protocol: type[_BareProtocol | _BareBuffered], base_url: str, concurrency: int
+) -> AsyncGenerator[Drive, None]:
     parts = urlsplit(base_url)
     loop = asyncio.get_running_loop()
-    idle: deque[_BareConnection] = deque()
-    buffer = memoryview(bytearray(64 * 1024))
+    idle: deque[_Bare] = deque()
     requests = {number: _bare_request(parts.netloc, number) for number in NUMBERS}
     async with AsyncExitStack() as stack:
         for _ in range(concurrency):
-            _, connection = await loop.create_connection(
-                partial(_BareConnection, buffer), parts.hostname or "", parts.port or 80
-            )
+            _, connection = await loop.create_connection(protocol, parts.hostname or "", parts.port or 80)
             stack.callback(connection.close)
             idle.append(connection)
 
@@ -300,7 +316,8 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
         rivals.TELNYX: rivals.telnyx,
         rivals.SLACK: rivals.slack,
         **{alone(transport): partial(_alone, transport) for transport in TRANSPORTS},
-        FLOOR: _floor,
+        FLOOR: partial(_bare, _BareProtocol),
+        FLOOR_BUFFERED: partial(_bare, _BareBuffered),
         CLIENT_ALONE: _client_alone,
     }
 )

@@ -16,8 +16,11 @@ from pidj_async.endpoints import TABLE
 from pidj_async.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pidj_async._endpoint import Endpoint
     from pidj_async._fields import Request
+    from pidj_async.client import Pidj
 
 __all__ = ["CallCommand", "CallGroup", "command_name", "namespaces", "root_calls"]
 
@@ -80,11 +83,19 @@ class CallCommand(click.Command):
             request = self.row.request(**values_of(self.row, given))
         except InvalidRequestError as error:
             raise in_words_of_the_command(self.row, error) from None
-        result = _call(self.row, request, settings)
+        from pidj_async.cli import output  # noqa: PLC0415  `pidj --help` shows no results
 
-        from pidj_async.cli.output import show_result  # noqa: PLC0415  `pidj --help` shows no results
-
-        show_result(self.row, result, as_json=settings.as_json)
+        if not self.row.streamed:
+            output.show_result(self.row, _call(self.row, request, settings), as_json=settings.as_json)
+        elif settings.as_json:
+            # As it arrives: there may be more of it than memory.
+            array = output.JsonArray()
+            _stream(self.row, request, settings, lambda one: array.add(output.as_data(one)))
+            array.end()
+        else:
+            found: list[Any] = []
+            _stream(self.row, request, settings, found.append)
+            output.show_result(self.row, tuple(found), as_json=False)
 
     # Arguments are listed with their explanations: some supported versions of click list only options.
 
@@ -119,20 +130,49 @@ def _call(row: Endpoint[Any], request: Request[Any], settings: Settings) -> Any:
         Interrupted: Ctrl-C; it says whether anything was sent.
         PidjError: As `Pidj.execute`.
     """
-    account_key, token, base_url = settings.credentials()
+    pidj = _client(settings)
 
     import anyio  # noqa: PLC0415  `pidj --help` calls nobody
 
-    from pidj_async.client import Pidj  # noqa: PLC0415
     from pidj_async.transports.base import Progress  # noqa: PLC0415
 
     progress = Progress()
 
     async def execute() -> Any:
-        async with Pidj(account_key=account_key, token=token, base_url=base_url, user_agent="pidj-cli") as pidj:
+        async with pidj:
             return await pidj.execute(request, progress=progress)
 
     try:
         return anyio.run(execute)
     except KeyboardInterrupt:
         raise Interrupted(started=progress.request_started, endpoint=row.name) from None
+
+
+def _stream(row: Endpoint[Any], request: Request[Any], settings: Settings, take: Callable[[Any], object]) -> None:
+    """Carry out one request for many results in an event loop of its own, and hand over each as it arrives.
+
+    Raises:
+        Interrupted: Ctrl-C.
+        PidjError: As `Pidj.stream`.
+    """
+    pidj = _client(settings)
+
+    import anyio  # noqa: PLC0415  `pidj --help` calls nobody
+
+    async def read() -> None:
+        async with pidj, pidj.stream(request) as results:
+            async for one in results:
+                take(one)
+
+    try:
+        anyio.run(read)
+    except KeyboardInterrupt:
+        raise Interrupted(endpoint=row.name) from None
+
+
+def _client(settings: Settings) -> Pidj:
+    account_key, token, base_url = settings.credentials()
+
+    from pidj_async.client import Pidj  # noqa: PLC0415  `pidj --help` calls nobody
+
+    return Pidj(account_key=account_key, token=token, base_url=base_url, user_agent="pidj-cli")

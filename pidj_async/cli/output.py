@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
 import click
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pidj_async._endpoint import Endpoint
 
-__all__ = ["as_data", "console", "printable", "show_record", "show_records", "show_result", "write_json"]
+__all__ = ["JsonArray", "as_data", "console", "printable", "show_record", "show_records", "show_result", "write_json"]
 
 _UNWRAPPED = 10_000
 _NOTHING: Sequence[Any] = (None, "", [], {})  # what a table for people leaves out
@@ -54,13 +54,37 @@ def as_data(value: Any) -> Any:
 
 def write_json(data: Any, *, to_stderr: bool = False) -> None:
     """Write one JSON document and a line feed."""
-    stream = sys.stderr if to_stderr else sys.stdout
+    click.echo(_json(data, sys.stderr if to_stderr else sys.stdout), err=to_stderr)
+
+
+class JsonArray:
+    """One JSON array on standard output, item by item, as `write_json` would write the whole.
+
+    Nothing is written before the first item. If the items end with an error, the array has no end: half a document is
+    no document.
+    """
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def add(self, item: Any) -> None:
+        """Write an item."""
+        text = _json(item, sys.stdout).replace("\n", "\n  ")
+        sys.stdout.write(f"{',' if self._begun else '['}\n  {text}")
+        self._begun = True
+
+    def end(self) -> None:
+        """Write the end."""
+        click.echo("\n]" if self._begun else "[]")
+
+
+def _json(data: Any, stream: TextIO) -> str:
     text = json.dumps(data, indent=2, ensure_ascii=False)
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(data, indent=2)
-    click.echo(text, err=to_stderr)
+    return text
 
 
 def printable(value: Any) -> str:

@@ -99,6 +99,18 @@ def test_a_confirmation_is_its_message(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "news" in shown_on(monkeypatch, 80, "contacts.delete", Confirmation(extra={"news": 1}))
 
 
+@pytest.mark.parametrize("items", [[], [1], [{"a": ["b\nc", {}]}, {}, None]])
+def test_an_array_item_by_item_is_the_array_at_once(items: list[object], capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the same text, to the last blank."""
+    array = output.JsonArray()
+    for item in items:
+        array.add(item)
+    array.end()
+    item_by_item = capsys.readouterr().out
+    output.write_json(items)
+    assert capsys.readouterr().out == item_by_item
+
+
 @pytest.mark.parametrize(("encoding", "contains"), [("utf-8", "é"), ("ascii", "\\u00e9")])
 def test_json_is_json_whatever_the_terminal_can_show(
     encoding: str, contains: str, monkeypatch: pytest.MonkeyPatch

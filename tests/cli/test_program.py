@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -97,7 +98,17 @@ def test_another_missing_module_is_a_traceback() -> None:
 
 
 @posix
-@pytest.mark.parametrize("arguments", [("--help",), ("groups", "list"), ("groups", "list", "--json"), ("--version",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("groups", "list"),
+        ("groups", "list", "--json"),
+        ("contacts", "list", "--json"),
+        ("contacts", "list"),
+        ("--version",),
+    ],
+)
 def test_a_closed_pipe_is_no_news(arguments: tuple[str, ...], sandbox: Sandbox) -> None:
     """``pidj contacts list | head`` says nothing on standard error, and ends as a program killed by SIGPIPE shows."""
     env = {"PIDJ_ACCOUNT_KEY": "key", "PIDJ_TOKEN": TOKEN, "PIDJ_BASE_URL": sandbox.base_url}
@@ -108,6 +119,72 @@ def test_a_closed_pipe_is_no_news(arguments: tuple[str, ...], sandbox: Sandbox) 
     with process.stderr:
         assert "" == process.stderr.read()
     assert 141 == process.wait(60)
+
+
+class Half:
+    """A server that sends half of a list of contacts, and the rest when it is asked to."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        contacts = [{"id": f"co:{number}", "phone_number": "+12025550123"} for number in range(2_000)]
+        body = json.dumps({"status": "success", "contacts": contacts}).encode()
+        self._body = body
+        self._half = len(body) // 2
+
+    def begin(self) -> socket.socket:
+        connection, _ = self._listener.accept()
+        while not connection.recv(65_536).endswith(b"\r\n\r\n"):
+            pass
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(self._body)}\r\n\r\n"
+        connection.sendall(head.encode() + self._body[: self._half])
+        return connection
+
+    def end(self, connection: socket.socket) -> None:
+        connection.sendall(self._body[self._half :])
+
+
+def list_contacts(listener: socket.socket, *more: str) -> subprocess.Popen[str]:
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    return start("--base-url", url, "--account-key", "key", "--token", TOKEN, "contacts", "list", *more)
+
+
+def test_contacts_are_written_while_they_arrive() -> None:
+    """The first contacts are on standard output before the server has sent the last ones; all of it is one document."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Half(listener)
+        process = list_contacts(listener, "--json")
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with server.begin() as connection, process.stdout as stdout, process.stderr as stderr:
+            first = stdout.readline()
+            server.end(connection)
+            written = first + stdout.read()
+            assert "" == stderr.read()
+    assert 0 == process.wait(60)
+    assert [f"co:{number}" for number in range(2_000)] == [one["id"] for one in json.loads(written)]
+
+
+def test_a_list_that_is_cut_off_is_no_document() -> None:
+    """If the reply ends too early, what was written is no JSON, and the exit code says that there was an error."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = list_contacts(listener, "--json")
+        Half(listener).begin().close()
+        stdout, stderr = process.communicate(timeout=60)
+    assert 7 == process.returncode
+    assert stdout.startswith("[\n")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(stdout)
+    assert "OutcomeUnknownError" == json.loads(stderr)["error"]["type"]
+
+
+def test_ctrl_c_ends_a_list() -> None:
+    """Interrupted while contacts arrive, the command ends with 130, and says nothing of what may have been done."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = list_contacts(listener)
+        with Half(listener).begin():
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+    assert (130, "", "pidj: interrupted") == (process.returncode, stdout, stderr.strip())
 
 
 @posix
