@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_at_least_one,
         default=None,
         metavar="N",
-        help="per run: 10,000 at most for calls, 1,000,000 for endurance, as many contacts, 100,000 recipients",
+        help="per run: 100,000 at most for calls, 1,000,000 for endurance, as many contacts, 100,000 recipients",
     )
     parser.add_argument(
         "--seconds",

@@ -43,7 +43,7 @@ RATIO_AT: Final = (100, 1_000)
 
 OWN_CPU: Final = 15.0
 """Microseconds per call that the client may take above its bare transport."""
-OWN_CPU_AT: Final = (1, 100)
+OWN_CPU_AT: Final = (100, 1_000)
 
 PART_OF_IDEAL: Final = 0.95
 """Of as many requests a second as there can be, where each takes as long as the server lets it."""

@@ -30,13 +30,16 @@ class Deadlines:
 
     Args:
         seconds: How long each block may take; ``None`` for ever.
+
+    Attributes:
+        running: The blocks that are watched over, the oldest first.
     """
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._running: dict[_Block, None] = {}  # a dict keeps the order
+        self.running: dict[_Block, None] = {}  # a dict keeps the order
 
     def begin(self) -> _Block | anyio.CancelScope:
         """Make a block, to be entered at once. Its ``deadline`` is by ``anyio.current_time()``."""
@@ -48,29 +51,27 @@ class Deadlines:
         loop = task.get_loop()
         if loop is not self._loop:
             # What ran in another event loop ended with it.
-            self._loop, self._timer, self._running = loop, None, {}
+            self._loop, self._timer, self.running = loop, None, {}
         return _Block(self, task, math.inf if self.seconds is None else loop.time() + self.seconds)
 
-    def add(self, block: _Block) -> None:
-        """Watch over a block; for blocks."""
-        self._running[block] = None
+    def watch(self) -> None:
+        """Set the timer, if none is set; for blocks, which come and go by themselves.
+
+        A timer stays when there is nothing left to watch: taking it back would cost more than its striking idly.
+        """
         if self._timer is None:
             self._strike()
-
-    def remove(self, block: _Block) -> None:
-        """Watch over it no more. The timer stays as it is: taking it back would cost more than its striking idly."""
-        self._running.pop(block, None)
 
     def _strike(self) -> None:
         self._timer = None
         assert self._loop is not None  # noqa: S101  there is no block without one
         now = self._loop.time()
-        while self._running:
-            oldest = next(iter(self._running))
+        while self.running:
+            oldest = next(iter(self.running))
             if oldest.deadline > now:
                 self._timer = self._loop.call_at(min(oldest.deadline, now + _LOOK_AGAIN), self._strike)
                 return
-            del self._running[oldest]
+            del self.running[oldest]
             oldest.expire()
 
 
@@ -88,12 +89,13 @@ class _Block:
 
     def __enter__(self) -> None:
         if self.deadline != math.inf:
-            self._deadlines.add(self)
+            self._deadlines.running[self] = None
+            self._deadlines.watch()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        self._deadlines.remove(self)
+        self._deadlines.running.pop(self, None)
         if not self._expired:
             return False
         # Somebody else may have cancelled the task in the same moment: that must not be swallowed.

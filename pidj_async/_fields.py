@@ -440,18 +440,19 @@ def _never(_: str) -> bool:
     return False
 
 
-def _checker(name: str, kind: Kind, *, required: bool, clearable: bool) -> Callable[[Any], Any]:
+def _checker(name: str, kind: Kind, *, default: object, clearable: bool) -> Callable[[Any], Any]:
     check, is_surely_right = kind.check, kind.is_surely_right or _never
 
     def convert(value: Any) -> Any:
         if type(value) is str:  # nearly always
             return value if is_surely_right(value) else check(name, value)
-        if value is UNSET and not required:
+        if value is default:
             return value
         if value is None and clearable:
             return value
         if value is None or value is UNSET:
-            msg = "cannot be cleared; leave it out to keep it as it is" if not required else "is required"
+            required = default is attrs.NOTHING
+            msg = "is required" if required else "cannot be cleared; leave it out to keep it as it is"
             raise InvalidRequestError(name, msg, value=repr(value))
         return check(name, value)
 
@@ -469,7 +470,7 @@ def _attach_kinds(_cls: type, attributes: list[attrs.Attribute[Any]]) -> list[at
         shown: Any = False if kind.secret else kind.show
         attached.append(
             attribute.evolve(
-                converter=_checker(attribute.name, kind, required=required, clearable=clearable),
+                converter=_checker(attribute.name, kind, default=attribute.default, clearable=clearable),
                 repr=shown and _shower(kind),
                 metadata={FieldInfo: info},
             )

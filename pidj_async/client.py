@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 import anyio
 import attrs
@@ -329,7 +329,8 @@ class Pidj(RootCalls):
         try:
             with (block := self._deadlines.begin()):
                 while True:
-                    self._state.must_be_open(row)
+                    if self._state.closed:
+                        self._state.refuse(row)
                     progress.attempts += 1
                     try:
                         result = read(row, request, progress, await send(wire, progress))
@@ -441,10 +442,9 @@ class _State:
 
     closed: bool = False
 
-    def must_be_open(self, row: Endpoint[Any]) -> None:
-        if self.closed:
-            msg = f"{row.name}: the client is closed; nothing was sent"
-            raise NotSentError(msg)
+    def refuse(self, row: Endpoint[Any]) -> NoReturn:
+        msg = f"{row.name}: the client is closed; nothing was sent"
+        raise NotSentError(msg)
 
 
 def _check_credential(name: str, value: object) -> None:

@@ -116,7 +116,8 @@ class SendText(Request[TextSent]):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        self._hold_length("text_body", MAX_TEXT_BODY, truncate=self.truncate)
+        if len(self.text_body) > MAX_TEXT_BODY:
+            self._hold_length("text_body", MAX_TEXT_BODY, truncate=self.truncate)
 
 
 @request

@@ -18,6 +18,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import attrs
 
+from pidj_async._drafts import draft_of
 from pidj_async._endpoint import Endpoint
 from pidj_async._fields import Request
 from pidj_async._masking import REDACTED, mask_phone_numbers_in, redact, shorten, shorten_names
@@ -96,6 +97,9 @@ class WireRequest:
     headers: Headers = attrs.field(repr=_header_names)
     content: bytes = attrs.field(repr=_size)
     endpoint: str
+
+
+_DraftWireRequest: Any = draft_of(WireRequest)
 
 
 @attrs.frozen(kw_only=True)
@@ -197,7 +201,17 @@ def build_request(
     content = row.encode_form(value)
     if row.method in _WITH_FORM:
         headers = (*headers, _FORM)
-    return WireRequest(method=row.method, url=base_url + path, headers=headers, content=content, endpoint=row.name)
+    wire = _DraftWireRequest()  # one is made for every call
+    wire.method, wire.url, wire.headers, wire.content, wire.endpoint = (
+        row.method,
+        base_url + path,
+        headers,
+        content,
+        row.name,
+    )
+    wire.__class__ = WireRequest
+    made: WireRequest = wire
+    return made
 
 
 # The vendor lists the content type as required, so it goes with every POST and PUT, also with an empty form.

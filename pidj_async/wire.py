@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import attrs
 
-from pidj_async._fields import FieldInfo, Kind
+from pidj_async._fields import FieldInfo, IdKind, Kind, PhoneNumberKind
 from pidj_async._unset import UNSET
 
 if TYPE_CHECKING:
@@ -53,25 +53,38 @@ def form_encoder(fields: tuple[FieldInfo, ...]) -> Callable[[Any], bytes]:
 
     A value is written, ``None`` is written blank (Pidj removes the value), `UNSET` is not written at all.
     """
-    # Most kinds write a text as it is: nothing is called for those.
-    plan = [(one.name, None if type(one.kind).encode is Kind.encode else one.kind.encode) for one in fields]
+    plan = [(one.name, _writer(one.kind)) for one in fields]
 
     def encode(request: Any) -> bytes:
         pairs = []
         for name, write in plan:
             value = getattr(request, name)
-            if value is UNSET:
-                continue
-            if value is None:
-                value = ""
-            elif write is not None:
-                value = write(value)
-            # Latin-1 gives each byte of the UTF-8 a character of its own, which is what the table is indexed by.
-            text = value if value.isascii() else value.encode().decode("latin-1")
-            pairs.append(f"{name}={text.translate(_FORM_TABLE)}")
+            if value is not UNSET:
+                pairs.append(f"{name}={'' if value is None else write(value)}")
         return "&".join(pairs).encode("ascii")
 
     return encode
+
+
+def _writer(kind: Kind) -> Callable[[Any], str]:
+    """Return what writes a value of this kind as it stands in a form."""
+    if isinstance(kind, PhoneNumberKind):
+        return _form_of_number
+    if isinstance(kind, IdKind):
+        return lru_cache(maxsize=256)(_form_of)  # most texts come from the same few groups
+    if type(kind).encode is Kind.encode:
+        return _form_of
+    return lambda value: _form_of(kind.encode(value))
+
+
+def _form_of_number(number: str) -> str:
+    return f"%2B{number[1:]}"  # the rest is digits: it has been checked
+
+
+def _form_of(text: str) -> str:
+    # Latin-1 gives each byte of the UTF-8 a character of its own, which is what the table is indexed by.
+    plain = text if text.isascii() else text.encode().decode("latin-1")
+    return plain.translate(_FORM_TABLE)
 
 
 # urllib's quote_plus looks at each byte by itself; for a text of 160 characters that takes longer than all else the

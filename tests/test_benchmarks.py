@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import selectors
+import socket
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -14,11 +18,13 @@ import pytest
 
 from benchmarks import calls, rivals
 from benchmarks.__main__ import main
-from benchmarks.calls import Figures, Measured, MeasuredPair, Options, report
+from benchmarks._host import cores
+from benchmarks.calls import Figures, Measured, MeasuredPair, Options, counts_of, report, server
 from benchmarks.contenders import (
     CLIENT_ALONE,
     CONTENDERS,
     FLOOR,
+    FLOOR_BUFFERED,
     HTTPX,
     HTTPX_FITTED,
     SEND_MANY,
@@ -30,7 +36,7 @@ from benchmarks.dialects import DIALECTS, Dialect
 from benchmarks.imports import STATEMENTS, report_imports
 from benchmarks.rivals import AIOHTTP, PACKAGES, SLACK, TELNYX, TWILIO, missing
 from benchmarks.run import PAIR, Job, Run, perform, perform_pair
-from benchmarks.server import Counts, serve
+from benchmarks.server import Counts, NeverAsleep, ServerJob, serve
 from benchmarks.texts import AUTHORIZATION, PATH, SENDER, TEXT, Dose, form
 from pidj_async.transports import TransportName
 
@@ -128,6 +134,7 @@ def figures(concurrency: int = 100) -> Figures:
         SLACK: 1_500,
         TRANSPORT: 2_500,
         FLOOR: 20_000,
+        FLOOR_BUFFERED: 40_000,
         CLIENT_ALONE: 1,
     }
     runs = tuple(
@@ -236,6 +243,44 @@ def test_the_latency_is_what_each_reply_waits() -> None:
     assert Counts(right=2, wrong=0) == counts
 
 
+def test_a_selector_that_never_sleeps_waits_all_the_same() -> None:
+    """It comes back when the time is over, and knows how long it looked in vain; what is there, it finds at once."""
+    with closing(NeverAsleep()) as selector:
+        start = time.perf_counter()
+        assert [] == selector.select(0.05)
+        assert 0.05 <= selector.idle <= time.perf_counter() - start
+        idle = selector.idle
+        assert [] == selector.select(0)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            selector.register(ours, selectors.EVENT_READ)
+            theirs.send(b"x")
+            assert [ours] == [key.fileobj for key, _ in selector.select(None)]
+        assert idle == selector.idle
+
+
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_a_server_tells_for_how_long_it_was_busy(*, sleeps: bool) -> None:
+    """Waiting is not being busy, whether it sleeps meanwhile or looks for requests without end."""
+    core, _ = cores()
+    with server(ServerJob(core=core, sleeps=sleeps)) as port:
+        before = counts_of(port)["busy_seconds"]
+        time.sleep(0.5)
+        assert 0 < counts_of(port)["busy_seconds"] - before < 0.25
+
+
+@pytest.mark.usefixtures("_everything_installed")
+def test_a_client_that_has_no_more_cpu_has_not_missed_the_ideal() -> None:
+    """With latency, the target is for those who have time to spare."""
+    runs = [attrs.evolve(one, run=attrs.evolve(one.run, cpu_seconds=0.97)) for one in figures(1_000).runs]
+    options = Options(concurrency=(1_000,), latency=0.1)
+    target = "20% of the ideal 10,000 a second (target: at least 95%:"
+    assert f"{PIDJ} at c=1000: {target} MISSED)" in report(options, figures(1_000))
+    assert f"{PIDJ} at c=1000: {target} all that its CPU allows)" in report(
+        options, Figures(runs=tuple(runs), pairs=())
+    )
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("50ms", 0.05), ("0.5s", 0.5), ("2", 2.0), ("0", 0.0)])
 def test_a_latency_can_be_written_in_three_ways(
     text: str, seconds: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -273,7 +318,7 @@ def test_the_command_runs_and_writes_every_run(tmp_path: Path, capsys: pytest.Ca
     """The command starts a server and a process per run, prints a row for each, and leaves the runs as JSON."""
     written = tmp_path / "figures.json"
     arguments = ["--concurrency", "2", "--requests", "10", "--rounds", "1", "--only", TRANSPORT, "--only", FLOOR]
-    assert main([*arguments, "--json", str(written)]) == 0
+    assert main([*arguments, "--server-sleeps", "--json", str(written)]) == 0
     rows = [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("| 2 |")]
     assert [TRANSPORT, FLOOR] == rows
     runs = json.loads(written.read_text())["runs"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from types import SimpleNamespace
 
 import anyio
 import anyio.to_thread
 import pytest
 
+import pidj_async.transports.aiohttp as module
 from pidj_async import NO_RETRIES, AiohttpTransport, OutcomeUnknownError, Pidj, PidjError, ResponseError
 from tests.faults.server import OK_BODY, Behaviour, Connection, FaultServer, Request, answer_properly, http_reply
 
@@ -119,3 +122,35 @@ def reply_and_finish(connection: Connection, request: Request) -> None:
     answer_properly(connection, request)
     connection.finish_sending()
     connection.await_client_close()
+
+
+@pytest.mark.parametrize("size", [5, 1_500])
+async def test_head_and_body_leave_in_one_piece(size: int) -> None:
+    """The server's first look at a request finds all of it; by itself aiohttp has a task of its own write the body."""
+    pieces: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            pieces.append(await reader.read(65_536))
+            writer.write(http_reply("200 OK", OK_BODY))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, AiohttpTransport() as transport:
+        pidj = client(transport, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for _ in range(2):
+            await pidj.messages.send(to_number="+12025550123", text_body="x" * size, group_id="gr:1")
+    for piece in pieces:
+        head, _, body = piece.partition(b"\r\n\r\n")
+        assert body == b"to_number=%2B12025550123&text_body=" + b"x" * size + b"&group_id=gr%3A1"
+        assert 1 == head.lower().count(b"content-length:")
+        assert f"content-length: {len(body)}\r\n".encode() in head.lower() + b"\r\n"
+
+
+async def test_a_connection_that_still_writes_is_not_used_again() -> None:
+    """A server may reply to what it has not read; what is left of that must not be followed by another request."""
+    async with AiohttpTransport() as transport:
+        still_writes = SimpleNamespace(protocol=SimpleNamespace(writing_paused=True))
+        with pytest.raises(module._StaleConnectionError):
+            transport.check_kept_connection(still_writes)
