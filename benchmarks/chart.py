@@ -16,7 +16,7 @@ __all__ = ["draw"]
 
 _OURS: Final = {*map(over, TRANSPORTS), SEND_MANY}
 _BELOW: Final = {*map(alone, TRANSPORTS), CLIENT_ALONE}  # parts of ours: they stand in the table
-_FLOORS: Final = {FLOOR: "black", FLOOR_BUFFERED: "gray"}
+_FLOORS: Final = {FLOOR: ":", FLOOR_BUFFERED: "-."}
 _MARKERS: Final = "os^Dv<>Ph*"
 
 
@@ -39,7 +39,7 @@ def draw(options: Options, figures: Figures, file: Path) -> None:
         if contender in _OURS:
             style["linewidth"] = 2.5
         elif contender in _FLOORS:
-            style |= {"color": _FLOORS[contender], "linestyle": ":"}
+            style |= {"color": "black", "linestyle": _FLOORS[contender]}
         else:
             style["linestyle"] = "--"
         _line(rates, options, contender, style, medians.rate)
@@ -49,6 +49,7 @@ def draw(options: Options, figures: Figures, file: Path) -> None:
     costs.set(title="CPU per request, microseconds", xscale="log", yscale="log", xlabel="requests under way at a time")
     for axes in (rates, costs):
         axes.set_xticks(options.concurrency, [f"{one:,}" for one in options.concurrency])
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.minorticks_off()
         axes.grid(which="major", alpha=0.3)
     figure.legend(*rates.get_legend_handles_labels(), loc="outside right center", frameon=False)

@@ -84,7 +84,8 @@ class Store:
     async def aclose(self) -> None:
         """Close every connection. The store can be used again; then it opens itself."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._engine.dispose)
+            # In turn: a connection that is in use is not closed, but left to the garbage collector.
+            await anyio.to_thread.run_sync(self._engine.dispose, limiter=self._writers)
         self._opened = False
 
     async def __aenter__(self) -> Self:

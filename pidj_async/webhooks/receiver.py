@@ -213,7 +213,8 @@ class Receiver:
 
             app = Starlette(routes=[Mount("/webhooks", receiver.asgi())], lifespan=lambda app: receiver.lifespan())
 
-        Leaving it finishes the events at hand, which takes up to the inbox's `grace`.
+        Leaving it finishes the events at hand, which takes up to the inbox's `grace`, and closes the store's
+        connections; should the store be used again, it opens itself.
 
         Raises:
             StoreError: The store cannot be opened.
@@ -223,10 +224,10 @@ class Receiver:
             yield
             return
         await self.inbox.store.open()
-        if not self._run_inbox:
-            yield
-            return
         try:
+            if not self._run_inbox:
+                yield
+                return
             async with anyio.create_task_group() as group:
                 self._handling = True
                 group.start_soon(self.inbox.run, self.dispatcher, name="pidj_async inbox")
@@ -239,6 +240,8 @@ class Receiver:
             if others:
                 raise
             raise first from None  # a task group wraps what it raises
+        finally:
+            await self.inbox.store.aclose()
 
     def authenticate(self, request: WebhookRequest) -> None:
         """Make sure that a request comes from where it may and has the secret in it. Its body plays no part.

@@ -86,7 +86,7 @@ def test_it_keeps_to_the_rules_of_wsgi(receiver: Receiver, seen: list[OptedOut])
     status, headers, body = call(receiver)
     assert ("200 OK", b'{"status": "received"}') == (status, body)
     assert {"content-type": "application/json", "content-length": "22"} == headers
-    assert "413 Request Entity Too Large" == call(receiver, CONTENT_LENGTH="262145")[0]
+    assert call(receiver, CONTENT_LENGTH="262145")[0] in {"413 Request Entity Too Large", "413 Content Too Large"}
     assert [sample("opt-out")] == [event.raw for event in seen]
 
 

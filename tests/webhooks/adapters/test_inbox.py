@@ -90,7 +90,6 @@ async def test_a_fastapi_router_brings_its_lifespan_along(receiver: Receiver, ha
     api.include_router(fastapi_router(receiver, "/hooks"))
     app.include_router(api)
     await lives_through(app, f"/api/hooks/{SECRET}", handled)
-    await receiver.inbox.store.aclose()  # type: ignore[union-attr]
 
 
 @pytest.mark.anyio
@@ -98,7 +97,6 @@ async def test_starlette_is_given_the_lifespan(receiver: Receiver, handled: thre
     """As the documentation says."""
     app = Starlette(routes=starlette_routes(receiver, "/hooks"), lifespan=lambda _app: receiver.lifespan())
     await lives_through(app, f"/hooks/{SECRET}", handled)
-    await receiver.inbox.store.aclose()  # type: ignore[union-attr]
 
 
 @pytest.mark.anyio
@@ -111,7 +109,6 @@ async def test_an_application_without_a_lifespan_gets_one(receiver: Receiver, ha
         await inner(scope, receive, send)
 
     await lives_through(asgi_lifespan(no_lifespan, receiver), f"/hooks/{SECRET}", handled)
-    await receiver.inbox.store.aclose()  # type: ignore[union-attr]
 
 
 @pytest.mark.anyio
@@ -131,10 +128,21 @@ async def test_aiohttp_has_a_cleanup_context_for_it(receiver: Receiver, handled:
         assert await anyio.to_thread.run_sync(handled.wait, PATIENCE)
     finally:
         await runner.cleanup()
-    await receiver.inbox.store.aclose()  # type: ignore[union-attr]
 
 
 REQUEST = WebhookRequest(method="POST", path=f"/hooks/{SECRET}", body=BODY)
+
+
+@pytest.mark.anyio
+async def test_leaving_the_lifespan_closes_the_store(receiver: Receiver) -> None:
+    """Nothing is left to be closed; and a store that is used again opens itself."""
+    assert receiver.inbox is not None
+    engine = receiver.inbox.store._engine
+    for _ in range(2):
+        async with receiver.lifespan():
+            assert 200 == (await receiver.receive(REQUEST)).status
+            assert engine.pool.checkedin() + engine.pool.checkedout() > 0  # type: ignore[attr-defined]
+        assert 0 == engine.pool.checkedin() + engine.pool.checkedout()  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("fresh_loop")
@@ -151,7 +159,6 @@ def test_without_a_loop_of_its_own_the_shared_one_runs_it(receiver: Receiver, ha
     assert handled.wait(PATIENCE)
     assert {200: 4} == receiver.stats.replies
     assert [1] == opened
-    shared_portal().call(receiver.inbox.store.aclose)  # type: ignore[union-attr]
 
 
 @pytest.mark.usefixtures("fresh_loop")
@@ -165,7 +172,6 @@ def test_a_store_that_cannot_be_opened_is_a_503_until_it_can(
     folder.mkdir()
     assert 200 == receive_on_portal(receiver, REQUEST).status
     assert handled.wait(PATIENCE)
-    shared_portal().call(receiver.inbox.store.aclose)  # type: ignore[union-attr]
 
 
 @pytest.mark.usefixtures("fresh_loop")
@@ -190,7 +196,6 @@ def test_an_inbox_that_ends_is_started_again(
     assert 200 == receive_on_portal(receiver, REQUEST).status
     assert handled.wait(PATIENCE)
     assert "the inbox has ended" in caplog.text
-    shared_portal().call(receiver.inbox.store.aclose)
 
 
 def test_lambda_only_stores(dispatcher: Dispatcher, tmp_path: Path) -> None:
