@@ -51,8 +51,8 @@ TRANSPORTS: Final[tuple[TransportName, ...]] = ("fast", "aiohttp", "httpx")
 SEND_MANY: Final = "Pidj.messages.send_many"
 HTTPX: Final = "httpx.AsyncClient"
 HTTPX_FITTED: Final = "httpx.AsyncClient, fitted limits"
-FLOOR: Final = "bare asyncio"
-FLOOR_BUFFERED: Final = "bare asyncio, one buffer"
+FLOOR: Final = "bare asyncio streams"
+FLOOR_BUFFERED: Final = "bare asyncio protocol, one buffer"
 CLIENT_ALONE: Final = "Pidj without I/O"
 
 
@@ -213,8 +213,28 @@ async def _client_alone(base_url: str, concurrency: int) -> AsyncGenerator[Drive
         yield crew(send, concurrency)
 
 
-class _Bare(asyncio.BaseProtocol):
-    """One request at a time over one connection, and no more HTTP than it takes to find the reply's end."""
+class _Streams:
+    """As one writes it by hand: asyncio's streams, and no more HTTP than it takes to find the reply's end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.close = writer.close
+
+    async def send(self, request: bytes) -> bytes:
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        return _checked(head, await self._reader.readexactly(_length(head)))
+
+    @classmethod
+    async def connect(cls, host: str, port: int) -> _Streams:
+        return cls(*await asyncio.open_connection(host, port))
+
+
+class _Buffered(asyncio.BufferedProtocol):
+    """As one writes it who knows that asyncio asks for 256 KB of memory before each read, unless it is given some."""
+
+    _buffer = memoryview(bytearray(64 * 1024))  # for all: what was read is taken out before the next read
 
     def __init__(self) -> None:
         self._received = b""
@@ -230,20 +250,20 @@ class _Bare(asyncio.BaseProtocol):
         self._transport.write(request)
         return self._reply
 
-    def take(self, data: bytes | memoryview) -> None:
-        self._received += data
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._received += self._buffer[:nbytes]
         head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        _, _, after = head.partition(b"Content-Length: ")
-        if len(body) < int(after.partition(b"\r\n")[0]):
+        if not found or len(body) < _length(head):
             return
         self._received = b""
         if self._reply is not None and not self._reply.done():
-            if head.startswith(b"HTTP/1.1 200 "):
-                self._reply.set_result(body)
-            else:
-                self._reply.set_exception(RuntimeError("the server said no"))
+            try:
+                self._reply.set_result(_checked(head, body))
+            except RuntimeError as error:
+                self._reply.set_exception(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reply is not None and not self._reply.done():
@@ -253,37 +273,32 @@ class _Bare(asyncio.BaseProtocol):
         if self._transport is not None:
             self._transport.close()
 
-
-class _BareProtocol(_Bare, asyncio.Protocol):
-    """As one writes it by hand: asyncio hands over what it has read."""
-
-    def data_received(self, data: bytes) -> None:
-        self.take(data)
+    @classmethod
+    async def connect(cls, host: str, port: int) -> _Buffered:
+        _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
+        return connection
 
 
-class _BareBuffered(_Bare, asyncio.BufferedProtocol):
-    """As one writes it who knows that asyncio asks for 256 KB of memory before each read, unless it is given some."""
+def _length(head: bytes) -> int:
+    _, _, after = head.partition(b"Content-Length: ")
+    return int(after.partition(b"\r\n")[0])
 
-    _buffer = memoryview(bytearray(64 * 1024))  # for all: what was read is taken out before the next read
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.take(self._buffer[:nbytes])
+def _checked(head: bytes, body: bytes) -> bytes:
+    if not head.startswith(b"HTTP/1.1 200 "):
+        msg = "the server said no"
+        raise RuntimeError(msg)
+    return body
 
 
 @asynccontextmanager
-async def _bare(
-    protocol: type[_BareProtocol | _BareBuffered], base_url: str, concurrency: int
-) -> AsyncGenerator[Drive, None]:
+async def _bare(kind: type[_Streams | _Buffered], base_url: str, concurrency: int) -> AsyncGenerator[Drive, None]:
     parts = urlsplit(base_url)
-    loop = asyncio.get_running_loop()
-    idle: deque[_Bare] = deque()
+    idle: deque[_Streams | _Buffered] = deque()
     requests = {number: _bare_request(parts.netloc, number) for number in NUMBERS}
     async with AsyncExitStack() as stack:
         for _ in range(concurrency):
-            _, connection = await loop.create_connection(protocol, parts.hostname or "", parts.port or 80)
+            connection = await kind.connect(parts.hostname or "", parts.port or 80)
             stack.callback(connection.close)
             idle.append(connection)
 
@@ -316,8 +331,8 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
         rivals.TELNYX: rivals.telnyx,
         rivals.SLACK: rivals.slack,
         **{alone(transport): partial(_alone, transport) for transport in TRANSPORTS},
-        FLOOR: partial(_bare, _BareProtocol),
-        FLOOR_BUFFERED: partial(_bare, _BareBuffered),
+        FLOOR: partial(_bare, _Streams),
+        FLOOR_BUFFERED: partial(_bare, _Buffered),
         CLIENT_ALONE: _client_alone,
     }
 )
