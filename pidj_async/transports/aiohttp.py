@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["AiohttpTransport"]
 
 _PREPARED = 64  # a client has two sets of headers and 24 paths; more clients may share a transport
-_WRITTEN_AT_ONCE = 64 * 1024  # bytes of a body that asyncio takes without waiting for the server
+# Bytes of a body that asyncio takes without waiting for the server. Of a later aiohttp nobody knows yet how it writes a
+# head, so there all bodies are its own affair.
+_WRITTEN_AT_ONCE = 64 * 1024 if aiohttp.__version__.startswith("3.14.") else 0
 
 #: What aiohttp raises only before a request is written.
 _BEFORE_SENDING: Final = (
@@ -144,11 +146,12 @@ class _Request(aiohttp.ClientRequest):
         if not content or len(content) > _WRITTEN_AT_ONCE or connection is None:
             return await super().send(conn)
         # Nothing waits in here, so nobody else sees it.
-        conn.protocol.transport = _WithBody(connection, content)
+        protocol = conn.protocol
+        protocol.transport = _WithBody(connection, content)
         try:
             return await super().send(conn)
         finally:
-            conn.protocol.transport = connection
+            protocol.transport = connection
 
     async def _write_bytes_in_time(self, *arguments: Any, **more: Any) -> None:
         """Write a body. Only what asyncio does not take at once can keep it waiting."""

@@ -148,6 +148,18 @@ async def test_head_and_body_leave_in_one_piece(size: int) -> None:
         assert f"content-length: {len(body)}\r\n".encode() in head.lower() + b"\r\n"
 
 
+async def test_a_later_aiohttp_writes_bodies_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How it writes a head is not known; so all that it is told is what it documents."""
+    monkeypatch.setattr(module, "_WRITTEN_AT_ONCE", 0)
+    with FaultServer(Behaviour(on_request=answer_properly)) as server:
+        async with AiohttpTransport() as transport:
+            pidj = client(transport, server.base_url)
+            for _ in range(2):
+                await pidj.messages.send(to_number="+12025550123", text_body="Hi", group_id="gr:1")
+        sent = [request.body for request in server.requests]
+    assert [b"to_number=%2B12025550123&text_body=Hi&group_id=gr%3A1"] * 2 == sent
+
+
 async def test_a_connection_that_still_writes_is_not_used_again() -> None:
     """A server may reply to what it has not read; what is left of that must not be followed by another request."""
     async with AiohttpTransport() as transport:
