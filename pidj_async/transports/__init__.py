@@ -46,7 +46,9 @@ def make_transport(name: TransportName) -> Transport:
     """
     from pidj_async.transports.auto import AutoTransport, transport_named  # noqa: PLC0415  a caller's own needs neither
 
-    return AutoTransport() if name == "auto" else transport_named(name)
+    if name == "auto":
+        return AutoTransport()  # pyright: ignore[reportReturnType]  its `send` returns a coroutine, and is none
+    return transport_named(name)
 
 
 def __getattr__(name: str) -> object:
