@@ -58,7 +58,7 @@ class NeverAsleep(selectors.DefaultSelector):
     """Looks again and again where others would wait.
 
     Attributes:
-        idle: For how many seconds it did so in vain.
+        idle: How many seconds of CPU that took in vain.
     """
 
     def __init__(self) -> None:
@@ -70,12 +70,11 @@ class NeverAsleep(selectors.DefaultSelector):
         found = super().select(0)
         if found:
             return found
-        began = now = time.perf_counter()
-        until = math.inf if timeout is None else began + timeout
-        while not found and now < until:
+        cpu = time.process_time()
+        until = math.inf if timeout is None else time.perf_counter() + timeout
+        while not found and time.perf_counter() < until:
             found = super().select(0)
-            now = time.perf_counter()
-        self.idle += now - began
+        self.idle += time.process_time() - cpu
         return found
 
 
